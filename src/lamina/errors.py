@@ -1,0 +1,29 @@
+"""How lamina words its errors: what must hold, what came, what to do.
+
+Most errors are plain ``ValueError`` and ``TypeError`` with such a message, raised where the
+condition is known. This file holds what several rooms share.
+"""
+
+from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like ``name``, or None when none comes close."""
+    from difflib import get_close_matches
+
+    by_folded = {k.lower().replace("_", ""): k for k in known}
+    close = get_close_matches(name.lower().replace("_", ""), by_folded, n=1, cutoff=0.6)
+    return by_folded[close[0]] if close else None
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
+    """The error for a name that is not one of ``known``, with the nearest right name.
+
+    Example:
+        >>> raise unknown("loss", "mean_square_error", ["mean_squared_error"])
+        ValueError: unknown loss 'mean_square_error': did you mean 'mean_squared_error'?
+    """
+    names = sorted(known)
+    close = nearest(name, names) if isinstance(name, str) else None
+    advice = f"did you mean {close!r}?" if close else f"use one of {', '.join(names)}"
+    return ValueError(f"unknown {kind} {name!r}: {advice}")
