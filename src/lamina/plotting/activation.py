@@ -1,0 +1,107 @@
+"""An activation function and its derivative, drawn as the curves they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamina.plotting._figure import BLUE, GREY, VERMILION, host, panels, quiet_frame, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from lamina.plotting._figure import Panels
+
+POINTS = 1001
+COLUMNS = 4
+
+
+def activation(
+    name_or_function: str | Callable[..., Any] | list[str | Callable[..., Any]],
+    *,
+    low: float = -5.0,
+    high: float = 5.0,
+    ax: Panels | None = None,
+    path: str | PathLike[str] | None = None,
+) -> Figure:
+    """Draw ``f(x)`` and its derivative ``f'(x)`` for ``low <= x <= high``.
+
+    The derivative is the one that training uses: the gradient of ``sum(f(x))``.
+
+    Args:
+        name_or_function: The name of an activation, a function made of ``lamina.xp`` or
+            ``lamina.ops``, or a list of these, drawn as a grid.
+        low: Left end.
+        high: Right end.
+        ax: Axes to draw into, one for each function.
+        path: File to save the picture to, a PNG unless its suffix says otherwise.
+
+    Returns:
+        The figure drawn on.
+
+    Raises:
+        ValueError: If a name is unknown, ``low`` is not below ``high``, or a function does not act
+            on each number by itself (softmax).
+
+    Example:
+        >>> plotting.activation("gelu")
+        >>> plotting.activation(["relu", "elu", "silu", "tanh"], path="activations.png")
+    """
+    if not low < high:
+        raise ValueError(f"activation expects low < high, got low={low} and high={high}")
+    listed = isinstance(name_or_function, list | tuple)
+    functions = list(name_or_function) if listed else [name_or_function]
+    if not functions:
+        raise ValueError('activation expects a function to draw, got an empty list: try ["relu"]')
+    x = np.linspace(low, high, POINTS)
+    curves = [(_name(f), *_value_and_slope(f, x)) for f in functions]
+
+    size = (2.9, 2.4) if len(curves) > 1 else (5.0, 3.6)
+    figure, axes = panels(len(curves), ax, columns=COLUMNS, size=size)
+    for position, (axis, (name, value, slope)) in enumerate(zip(axes, curves, strict=True)):
+        _draw(axis, name, x, value, slope)
+        if position == 0:
+            axis.legend(frameon=False)
+        if ax is None:
+            quiet_frame(axis)
+    return save(figure, path)
+
+
+def _name(function: str | Callable[..., Any]) -> str:
+    if isinstance(function, str):
+        return function
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _value_and_slope(
+    function: str | Callable[..., Any], x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """``f(x)`` and ``f'(x)``, once it is known that ``f`` takes each number by itself."""
+    from lamina import Tensor, activations, xp
+
+    f = activations.get(function)
+    points = Tensor(x, requires_grad=True)
+    value = f(points)
+    part = x[: len(x) // 3]
+    if value.shape != x.shape or not np.allclose(
+        host(f(Tensor(part)).data), host(value.data)[: len(part)], equal_nan=True
+    ):
+        raise ValueError(
+            "activation draws functions that take each number by itself, "
+            f"and {_name(function)!r} mixes the entries of its input: leave it out"
+        )
+    xp.sum(value).backward()
+    return host(value.data), host(points.grad)
+
+
+def _draw(axis: Axes, name: str, x: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
+    axis.axhline(0, color=GREY, linewidth=0.8, zorder=1)
+    axis.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+    axis.plot(x, value, color=BLUE, linewidth=2, label="value")
+    axis.plot(x, slope, color=VERMILION, linewidth=1.8, linestyle="--", label="derivative")
+    axis.set_title(name, fontsize="medium")
+    axis.set_xlim(x[0], x[-1])
