@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lamina import Tensor, backend
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -23,6 +25,7 @@ BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, YELLOW, GREY = "#E69F00", "#56B4E9", "#F0E442", "#6E6E6E"
 PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, YELLOW, GREY)
 SAVED_DPI = 150
+MARGIN = 0.09
 
 
 def require_matplotlib() -> None:
@@ -37,15 +40,15 @@ def require_matplotlib() -> None:
 
 
 def panels(
-    count: int, ax: Panels | None, *, columns: int, size: tuple[float, float]
+    count: int, ax: Panels | None, *, size: tuple[float, float], columns: int = 1
 ) -> tuple[Figure, list[Axes]]:
     """The figure to draw on and its first ``count`` panels, in reading order.
 
     Args:
         count: How many panels the picture needs.
         ax: Axes to draw into, one for each panel; None makes a new figure.
-        columns: Panels in a row of a new figure.
         size: Width and height of one panel of a new figure, in inches.
+        columns: Panels in a row of a new figure.
 
     Raises:
         ValueError: If ``ax`` holds fewer axes than the picture has panels.
@@ -65,6 +68,7 @@ def panels(
     columns = min(columns, count)
     rows = -(-count // columns)
     figure = Picture(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
+    figure.get_layout_engine().set(w_pad=MARGIN, h_pad=MARGIN, wspace=0.04)
     grid = np.ravel(figure.subplots(rows, columns, squeeze=False))
     for spare in grid[count:]:
         spare.remove()
@@ -89,8 +93,8 @@ def save(figure: Figure, path: str | PathLike[str] | None) -> Figure:
 
 def host(array: Any) -> np.ndarray:
     """``array``, of any backend or a list, as a NumPy array: the one way into this room."""
-    if hasattr(array, "__array_namespace__") and not isinstance(array, np.ndarray | np.generic):
-        from lamina import backend
-
+    if isinstance(array, Tensor):
+        array = array.data
+    if backend.is_array(array):
         return backend.of(array).to_numpy(array)
     return np.asarray(array)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_CLASSES_WITH_NUMBERS = 30
+LONGEST_SIDE = 14.0
+POINTS_PER_INCH = 72
+# The luminance on which white and nearly black ink are equally easy to read.
+EQUAL_CONTRAST = 0.21
 
 
 def confusion_counts(
@@ -81,22 +85,24 @@ def confusion_matrix(
     totals = counts.sum(axis=1, keepdims=True)
     parts = counts / np.maximum(totals, 1)
     size = len(names)
-    cell = 0.5 if size <= 12 else 0.36
-    side = max(3.2, min(cell * size, 14.0) + 1.1)
-    figure, (axis,) = panels(1, ax, columns=1, size=(side, side + 0.1))
+    cell = 0.5 if size <= 12 else 0.36 if size <= MOST_CLASSES_WITH_NUMBERS else 0.2
+    cell = min(max(cell, 2.0 / size), LONGEST_SIDE / size)
+    side = cell * size + 1.2
+    figure, (axis,) = panels(1, ax, size=(side, side))
 
     colours = _colours(parts)
     axis.imshow(colours)
     if size <= MOST_CLASSES_WITH_NUMBERS:
         texts = _texts(counts, parts, normalize)
         longest = max(len(text) for text in texts.flat)
-        fontsize = min(11.0, cell * 72 / (0.62 * max(longest, 2)) * 0.85)
+        fontsize = min(11.0, cell * POINTS_PER_INCH / max(longest, 2) * 1.35)
         for (row, column), text in np.ndenumerate(texts):
-            ink = "white" if _luminance(colours[row, column]) < 0.4 else "#222222"
+            dark = _luminance(colours[row, column]) < EQUAL_CONTRAST
+            ink = "white" if dark else "#222222" if counts[row, column] else "#AAAAAA"
             axis.text(
                 column, row, text, ha="center", va="center", color=ink, fontsize=fontsize
             )
-    _name_cells(axis, names)
+    _name_cells(axis, names, cell * POINTS_PER_INCH)
     right = int(np.trace(counts))
     axis.set_title(
         f"{right / counts.sum():.1%} right ({right:,} of {counts.sum():,})", fontsize="medium"
@@ -163,17 +169,20 @@ def _texts(counts: np.ndarray, parts: np.ndarray, normalize: bool) -> np.ndarray
     return np.vectorize(text, otypes=[object])(counts, parts)
 
 
-def _name_cells(axis: Axes, names: list[str]) -> None:
+def _name_cells(axis: Axes, names: list[str], cell: float) -> None:
+    """Write the names along the sides of cells of ``cell`` points, slanted where they are long."""
     positions = range(len(names))
-    slanted = max(len(name) for name in names) > 3
+    fontsize = min(10.0, 0.65 * cell)
+    slanted = max(len(name) for name in names) * 0.65 * fontsize > cell
     axis.set_xticks(
         positions,
         names,
+        fontsize=fontsize,
         rotation=45 if slanted else 0,
         ha="right" if slanted else "center",
         rotation_mode="anchor" if slanted else "default",
     )
-    axis.set_yticks(positions, names)
+    axis.set_yticks(positions, names, fontsize=fontsize)
     axis.tick_params(length=0)
     axis.set(xlabel="predicted", ylabel="true")
     axis.spines[:].set_visible(False)

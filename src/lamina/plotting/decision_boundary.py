@@ -65,7 +65,7 @@ def decision_boundary(
     grid = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2).astype(x.dtype)
     answers = _answers(model, grid)
 
-    figure, (axis,) = panels(1, ax, columns=1, size=(5.4, 4.4))
+    figure, (axis,) = panels(1, ax, size=(5.4, 4.4))
     field = answers.reshape(resolution, resolution, -1)
     if field.shape[-1] == 1:
         _draw_field(axis, across, up, field[..., 0], threshold)
@@ -86,7 +86,16 @@ def decision_boundary(
             zorder=3,
         )
     axis.set(xlim=across[[0, -1]], ylim=up[[0, -1]], xlabel="$x_1$", ylabel="$x_2$")
-    axis.legend(framealpha=0.9, edgecolor="none", loc="best")
+    axis.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=4,
+        frameon=False,
+        borderpad=0.2,
+        borderaxespad=0,
+        handletextpad=0.1,
+        columnspacing=1.2,
+    )
     return save(figure, path)
 
 

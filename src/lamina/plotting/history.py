@@ -51,7 +51,8 @@ def history(
     """
     curves, epochs = _curves(history)
     shown = _panels(curves, metrics)
-    figure, axes = panels(len(shown), ax, columns=len(shown), size=(5.2, 3.6))
+    size = (5.2, 3.6) if len(shown) < 3 else (4.3, 3.4)
+    figure, axes = panels(len(shown), ax, columns=len(shown), size=size)
     best = _best_epoch(curves, epochs)
     for axis, (title, names) in zip(axes, shown.items(), strict=True):
         _draw(axis, names, curves, epochs)
@@ -60,7 +61,11 @@ def history(
         if best is not None and "loss" in names:
             _mark_best(axis, best, curves["val_loss"], epochs)
         axis.set_ylabel(title)
-        _finish_axes(axis, epochs, given=ax is not None)
+        _name_epochs(axis, epochs)
+        if title != "learning rate":
+            axis.legend(framealpha=0.9, edgecolor="none")
+        if ax is None:
+            quiet_frame(axis)
     return save(figure, path)
 
 
@@ -113,11 +118,19 @@ def _draw(axis: Axes, names: list[str], curves: dict[str, np.ndarray], epochs: n
         ):
             if key not in curves:
                 continue
-            label = text if name == RATE else what if alone else f"{text}, {what}"
+            label = what if alone else f"{text}, {what}"
             at = _epochs_of(curves[key], epochs)
             few = "o" if len(at) <= 12 else None
             axis.plot(
-                at, curves[key], line, color=tint, label=label, marker=few, markersize=4, lw=1.8
+                at,
+                curves[key],
+                line,
+                color=tint,
+                linewidth=1.8,
+                marker=few,
+                markersize=4,
+                drawstyle="steps-mid" if name == RATE else "default",
+                label=label,
             )
 
 
@@ -147,14 +160,10 @@ def _mark_best(axis: Axes, best: int, loss: np.ndarray, epochs: np.ndarray) -> N
     )
 
 
-def _finish_axes(axis: Axes, epochs: np.ndarray, *, given: bool) -> None:
+def _name_epochs(axis: Axes, epochs: np.ndarray) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axis.set_xlabel("epoch")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, nbins=8))
-    if len(epochs) == 1:
-        axis.set_xlim(epochs[0] - 1, epochs[0] + 1)
-        axis.set_xticks(epochs)
-    axis.legend(frameon=False)
-    if not given:
-        quiet_frame(axis)
+    margin = 0.03 * (epochs[-1] - epochs[0]) or 1.0
+    axis.set_xlim(epochs[0] - min(margin, 0.9), epochs[-1] + margin)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
