@@ -63,12 +63,14 @@ def panels(
             )
         return given[0].figure.figure, given[:count]
 
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     from lamina.plotting._picture import Picture
 
     columns = min(columns, count)
     rows = -(-count // columns)
-    figure = Picture(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
-    figure.get_layout_engine().set(w_pad=MARGIN, h_pad=MARGIN, wspace=0.04)
+    layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN, wspace=0.04)
+    figure = Picture(figsize=(size[0] * columns, size[1] * rows), layout=layout)
     grid = np.ravel(figure.subplots(rows, columns, squeeze=False))
     for spare in grid[count:]:
         spare.remove()

@@ -34,9 +34,10 @@ class Picture(Figure):
         Args:
             warn: Say so when the system has no viewer.
         """
-        from PIL import Image
+        from PIL import Image, ImageShow
 
-        if not Image.open(io.BytesIO(self.png())).show() and warn:
+        opened = ImageShow.show(Image.open(io.BytesIO(self.png())))
+        if warn and not opened:
             import warnings
 
             warnings.warn(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
 
     from lamina.plotting._figure import Panels
 
+    Function = str | Callable[..., Any]
+
 POINTS = 1001
-COLUMNS = 4
+MOST_COLUMNS = 4
 
 
 def activation(
-    name_or_function: str | Callable[..., Any] | list[str | Callable[..., Any]],
+    name_or_function: Function | Sequence[Function],
     *,
     low: float = -5.0,
     high: float = 5.0,
@@ -54,39 +57,49 @@ def activation(
     """
     if not low < high:
         raise ValueError(f"activation expects low < high, got low={low} and high={high}")
-    listed = isinstance(name_or_function, list | tuple)
-    functions = list(name_or_function) if listed else [name_or_function]
+    functions = _listed(name_or_function)
     if not functions:
         raise ValueError('activation expects a function to draw, got an empty list: try ["relu"]')
     x = np.linspace(low, high, POINTS)
     curves = [(_name(f), *_value_and_slope(f, x)) for f in functions]
 
+    rows = math.ceil(len(curves) / MOST_COLUMNS)
     size = (2.9, 2.4) if len(curves) > 1 else (5.0, 3.6)
-    figure, axes = panels(len(curves), ax, columns=COLUMNS, size=size)
-    for position, (axis, (name, value, slope)) in enumerate(zip(axes, curves, strict=True)):
+    figure, axes = panels(len(curves), ax, size=size, columns=math.ceil(len(curves) / rows))
+    for axis, (name, value, slope) in zip(axes, curves, strict=True):
         _draw(axis, name, x, value, slope)
-        if position == 0:
-            axis.legend(frameon=False)
         if ax is None:
             quiet_frame(axis)
+    if ax is None and len(curves) > 1:
+        figure.legend(
+            *axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
+        )
+    else:
+        axes[0].legend(framealpha=0.9, edgecolor="none")
     return save(figure, path)
 
 
-def _name(function: str | Callable[..., Any]) -> str:
+def _listed(given: Function | Sequence[Function]) -> list[Function]:
+    return [given] if isinstance(given, str) or callable(given) else list(given)
+
+
+def _name(function: Function) -> str:
     if isinstance(function, str):
         return function
     return getattr(function, "__name__", type(function).__name__)
 
 
-def _value_and_slope(
-    function: str | Callable[..., Any], x: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """``f(x)`` and ``f'(x)``, once it is known that ``f`` takes each number by itself."""
-    f = function
-    if isinstance(f, str):
-        from lamina import activations
+def _function(function: Function) -> Callable[..., Any]:
+    if callable(function):
+        return function
+    from lamina import activations
 
-        f = activations.get(f)
+    return activations.get(function)
+
+
+def _value_and_slope(function: Function, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``f(x)`` and ``f'(x)``, once it is known that ``f`` takes each number by itself."""
+    f = _function(function)
     points = Tensor(x, requires_grad=True)
     value = f(points)
     part = x[: len(x) // 3]

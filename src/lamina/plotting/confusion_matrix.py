@@ -99,9 +99,7 @@ def confusion_matrix(
         for (row, column), text in np.ndenumerate(texts):
             dark = _luminance(colours[row, column]) < EQUAL_CONTRAST
             ink = "white" if dark else "#222222" if counts[row, column] else "#AAAAAA"
-            axis.text(
-                column, row, text, ha="center", va="center", color=ink, fontsize=fontsize
-            )
+            axis.text(column, row, text, ha="center", va="center", color=ink, fontsize=fontsize)
     _name_cells(axis, names, cell * POINTS_PER_INCH)
     right = int(np.trace(counts))
     axis.set_title(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamina.plotting._figure import BLUE, PALETTE, VERMILION, host, panels, save
+from lamina.plotting._figure import BLUE, GREY, PALETTE, VERMILION, host, panels, save
 from lamina.plotting._labels import labels
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def decision_boundary(
         if not mine.any():
             continue
         axis.scatter(
-            *x[mine].T,
+            x[mine, 0],
+            x[mine, 1],
             s=34,
             marker=MARKERS[index % len(MARKERS)],
             color=PALETTE[index % len(PALETTE)],
@@ -153,7 +154,7 @@ def _draw_field(
     from matplotlib.colors import LinearSegmentedColormap
 
     tints = LinearSegmentedColormap.from_list(
-        "two sides", [_tint(BLUE, 0.65), "#FAFAFA", _tint(VERMILION, 0.65)]
+        "two sides", [_tint(BLUE, 0.65), _tint(GREY, 0.04), _tint(VERMILION, 0.65)]
     )
     probabilities = threshold == 0.5 and field.min() >= 0 and field.max() <= 1
     reach = 0.5 if probabilities else float(np.abs(field - threshold).max()) or 1.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamina.errors import unknown
-from lamina.plotting._figure import BLUE, GREY, PALETTE, VERMILION, host, panels, quiet_frame, save
+from lamina.plotting._figure import GREY, PALETTE, VERMILION, host, panels, quiet_frame, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -164,6 +164,7 @@ def _name_epochs(axis: Axes, epochs: np.ndarray) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axis.set_xlabel("epoch")
-    margin = 0.03 * (epochs[-1] - epochs[0]) or 1.0
+    margin = 0.03 * (epochs[-1] - epochs[0]) or 0.9
+    # There is no epoch 0 to put a tick on.
     axis.set_xlim(epochs[0] - min(margin, 0.9), epochs[-1] + margin)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
