@@ -57,6 +57,8 @@ def decision_boundary(
         >>> x, y = lamina.datasets.moons.load_data()
         >>> plotting.decision_boundary(model, x, y, path="moons.png")
     """
+    if resolution < 2:
+        raise ValueError(f"decision_boundary needs a resolution of at least 2, got {resolution}")
     x, classes, indices = _points(x, y)
     low, high = x.min(axis=0), x.max(axis=0)
     # A feature with one value only still needs a plane to be drawn on.

@@ -56,6 +56,8 @@ def images(
         >>> titles = [f"{y} (read {r})" for y, r in zip(y_test[wrong], read[wrong])]
         >>> plotting.images(x_test[wrong][:20], titles=titles[:20], columns=10)
     """
+    if columns is not None and columns < 1:
+        raise ValueError(f"images needs columns of at least 1, got {columns}")
     pictures = _pictures(x)
     count, height, width = pictures.shape[:3]
     chosen = None if highlight is None else host(highlight).astype(bool).reshape(-1)
