@@ -109,6 +109,10 @@ class TestDecisionBoundary:
             plotting.decision_boundary(above, SQUARE, [0, 1, 0])
         with pytest.raises(ValueError, match=r"got \(1,\) for 100 points"):
             plotting.decision_boundary(lambda p: np.ones(1), SQUARE, [0, 1, 1, 0], resolution=10)
+        with pytest.raises(ValueError, match=r"x must be finite.*1 of 2 values"):
+            plotting.decision_boundary(above, [[0.0, np.nan]], [0])
+        with pytest.raises(ValueError, match=r"answers must be finite.*100 of 100 .*diverged"):
+            plotting.decision_boundary(lambda p: p[:, 0] * np.nan, SQUARE, [0] * 4, resolution=10)
         with pytest.raises(ValueError, match="resolution of at least 2, got 1"):
             plotting.decision_boundary(above, SQUARE, [0, 1, 1, 0], resolution=1)
 
@@ -202,6 +206,8 @@ class TestConfusionMatrix:
             plotting.confusion_matrix([0, 2], [0, 1], class_names=["a", "b"])
         with pytest.raises(ValueError, match=r"y_pred expects labels.*\(1, 2, 3\)"):
             plotting.confusion_matrix([0], np.ones((1, 2, 3)))
+        with pytest.raises(ValueError, match=r"y_pred must be finite"):
+            plotting.confusion_matrix([0, 1], [0.2, np.nan])
         with pytest.raises(ValueError, match=r"y_true expects labels.*\(0,\)"):
             plotting.confusion_matrix([], [])
 

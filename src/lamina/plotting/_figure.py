@@ -93,6 +93,16 @@ def save(figure: Figure, path: str | PathLike[str] | None) -> Figure:
     return figure
 
 
+def require_finite(values: np.ndarray, name: str) -> None:
+    """Raise ``ValueError`` where ``values`` holds NaN or infinity, which no picture can show."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        bad = int(np.size(values) - np.isfinite(values).sum())
+        raise ValueError(
+            f"{name} must be finite, got NaN or infinity in {bad:,} of {values.size:,} values: "
+            "look for missing data, or for a training that diverged"
+        )
+
+
 def host(array: Any) -> np.ndarray:
     """``array``, of any backend or a list, as a NumPy array: the one way into this room."""
     if isinstance(array, Tensor):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.plotting._figure import host
+from lamina.plotting._figure import host, require_finite
 
 
 def labels(array: Any, name: str) -> tuple[np.ndarray, int | None]:
@@ -18,7 +18,7 @@ def labels(array: Any, name: str) -> tuple[np.ndarray, int | None]:
         name: What to call ``array`` in an error.
 
     Raises:
-        ValueError: If ``array`` has another shape, or is empty.
+        ValueError: If ``array`` has another shape, is empty, or holds NaN or infinity.
     """
     values = host(array)
     if values.size == 0 or values.ndim not in (1, 2):
@@ -26,6 +26,7 @@ def labels(array: Any, name: str) -> tuple[np.ndarray, int | None]:
             f"{name} expects labels (n,) or class scores (n, k) of at least one sample, "
             f"got shape {values.shape}"
         )
+    require_finite(values, name)
     if values.ndim == 2 and values.shape[1] > 1:
         return np.argmax(values, axis=1), values.shape[1]
     values = values.reshape(-1)

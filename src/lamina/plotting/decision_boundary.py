@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamina.plotting._figure import BLUE, GREY, PALETTE, VERMILION, host, panels, save
+from lamina.plotting._figure import BLUE, GREY, PALETTE, VERMILION, host, panels, require_finite, save
 from lamina.plotting._labels import labels
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def decision_boundary(
 
     Raises:
         ValueError: If ``x`` has not 2 features, ``y`` not a label for each point, or the model not
-            an answer for each point.
+            an answer for each point; or where one of them holds NaN or infinity.
 
     Example:
         >>> x, y = lamina.datasets.moons.load_data()
@@ -112,6 +112,7 @@ def _points(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         )
     if x.dtype.kind != "f":
         x = x.astype(np.float32)
+    require_finite(x, "x")
     y, count = labels(y, "y")
     if len(y) != len(x):
         raise ValueError(
@@ -146,6 +147,7 @@ def _answers(model: Any, grid: np.ndarray) -> np.ndarray:
             "decision_boundary expects the model to answer (n,), (n, 1) or (n, k) for n points, "
             f"got {answers.shape} for {len(grid)} points"
         )
+    require_finite(answers, "the model's answers")
     return answers.reshape(len(grid), -1).astype(np.float64)
 
 
