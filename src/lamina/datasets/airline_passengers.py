@@ -11,9 +11,9 @@ from lamina.datasets import fetch
 __all__ = ["load_data"]
 
 _NAME = "airline-passengers.csv"
-_ADDRESSES = (
+_ADDRESSES = [
     "https://raw.githubusercontent.com/jbrownlee/Datasets/master/airline-passengers.csv",
-)
+]
 _CHECKSUM = "sha256:8cb51be753a718d9be5d76d7e238cc224792754676adc21faa59e954b0201621"
 
 

@@ -29,7 +29,7 @@ CLASS_NAMES = (
 )
 
 _NAME = "cifar-10-binary.tar.gz"
-_ADDRESSES = (f"https://www.cs.toronto.edu/~kriz/{_NAME}",)
+_ADDRESSES = [f"https://www.cs.toronto.edu/~kriz/{_NAME}"]
 _CHECKSUM = "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 
 _TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))

@@ -36,7 +36,7 @@ def load_data(test_split: float = 0.2, seed: int | None = 0) -> tuple[Pair, Pair
         >>> x_train.shape, x_test.shape
         ((1438, 8, 8), (359, 8, 8))
     """
-    with (files("lamina.datasets") / "_embedded" / "digits.npz").open("rb") as file:
-        with np.load(file, allow_pickle=False) as arrays:
-            x, y = arrays["x"], arrays["y"]
+    stored = files("lamina.datasets") / "_embedded" / "digits.npz"
+    with stored.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        x, y = arrays["x"], arrays["y"]
     return split(x, y.astype(np.int64), test_split, seed)

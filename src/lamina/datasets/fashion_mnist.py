@@ -23,10 +23,10 @@ CLASS_NAMES = (
     "Ankle boot",
 )
 
-_HOSTS = (
+_HOSTS = [
     "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-)
+]
 _SHA256 = {
     "train-images-idx3-ubyte.gz": (
         "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"

@@ -66,7 +66,7 @@ def get(
         DownloadError: (an OSError) no address gave the file; says why, and where to put it.
 
     Example:
-        >>> fetch.get("iris.csv", ["https://example.org/iris.csv"], "sha256:6f608b71a7317216...")
+        >>> path = fetch.get("a.csv", ["https://example.org/a.csv"], "sha256:6f608b71a7317...")
     """
     for folder in data_folders():
         path = folder / name
@@ -106,11 +106,8 @@ def _explain(name: str, checksum: str, failures: list[str]) -> str:
         for folder in data_folders()
     ] or ["any folder, with the environment variable LAMINA_DATA set to it (not set now)"]
     places.append(f"{cache_folder()} (the cache)")
-    return "\n  ".join(
-        [
-            f"{name} is needed, is not on this machine and could not be downloaded:",
-            *failures,
-            f"Download it elsewhere and put it, as {name} with checksum {checksum}, in one of:",
-            *places,
-        ]
-    )
+    lines = [f"{name} is needed, is not on this machine and could not be downloaded:"]
+    lines += [f"  {failure}" for failure in failures]
+    lines += [f"Download it elsewhere and put it, as {name} with the checksum {checksum}, in"]
+    lines += ["  " + "\n  or ".join(places)]
+    return "\n".join(lines)

@@ -37,6 +37,7 @@ def load_data(test_split: float = 0.2, seed: int | None = 0) -> tuple[Pair, Pair
         >>> x.shape
         (150, 4)
     """
-    with (files("lamina.datasets") / "_embedded" / "iris.csv").open("rb") as file:
+    stored = files("lamina.datasets") / "_embedded" / "iris.csv"
+    with stored.open("rb") as file:
         table = np.loadtxt(file, delimiter=",", skiprows=1)
     return split(table[:, :4].astype(np.float32), table[:, 4].astype(np.int64), test_split, seed)

@@ -13,10 +13,10 @@ __all__ = ["CLASS_NAMES", "load_data", "load_sample", "load_test_data"]
 
 CLASS_NAMES = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
 
-_HOSTS = (
+_HOSTS = [
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
-)
+]
 _SHA256 = {
     "train-images-idx3-ubyte.gz": (
         "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"

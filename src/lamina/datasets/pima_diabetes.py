@@ -24,9 +24,9 @@ FEATURE_NAMES = (
 )
 
 _NAME = "pima-indians-diabetes.csv"
-_ADDRESSES = (
+_ADDRESSES = [
     "https://raw.githubusercontent.com/jbrownlee/Datasets/master/pima-indians-diabetes.data.csv",
-)
+]
 _CHECKSUM = "sha256:6bfe5d0f379d17a0e0819b996407e3c09bf80febd4287f2ed212190dfff154af"
 
 

@@ -9,9 +9,9 @@ from lamina.datasets import fetch
 __all__ = ["load_data", "load_text"]
 
 _NAME = "tinyshakespeare.txt"
-_ADDRESSES = (
+_ADDRESSES = [
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
-)
+]
 _CHECKSUM = "sha256:86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
 
