@@ -42,7 +42,8 @@ def read(file: BinaryIO) -> dict[str, np.ndarray]:
                     raise ValueError(f"it holds {name!r} twice")
                 with archive.open(member) as stream:
                     arrays[name] = _array(name, stream, member.file_size)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+        # What zipfile raises, depending on which byte of the archive is wrong.
         raise ValueError(str(error) or type(error).__name__) from error
     return arrays
 
