@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamina.plotting._figure import BLUE, GREY, PALETTE, VERMILION, host, panels, require_finite, save
+from lamina.plotting._figure import (
+    BLUE,
+    GREY,
+    PALETTE,
+    VERMILION,
+    host,
+    panels,
+    require_finite,
+    save,
+)
 from lamina.plotting._labels import labels
 
 if TYPE_CHECKING:
