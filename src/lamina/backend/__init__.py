@@ -1,0 +1,27 @@
+"""The room that knows array libraries: choosing one, moving arrays, random numbers, memory.
+
+Everything above this room is written against the array API standard and never asks which library
+it is running on. To support another library, look at ``_backend.py`` alone.
+"""
+
+from lamina.backend import blas, memory, random, scatter, workers
+from lamina.backend._backend import Backend, get, is_array, name, namespace, of, use
+from lamina.config import epsilon, floatx, set_floatx
+
+__all__ = [
+    "Backend",
+    "blas",
+    "epsilon",
+    "floatx",
+    "get",
+    "is_array",
+    "memory",
+    "name",
+    "namespace",
+    "of",
+    "random",
+    "scatter",
+    "set_floatx",
+    "use",
+    "workers",
+]
