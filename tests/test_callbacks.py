@@ -354,7 +354,7 @@ def test_schedule_of_the_epoch_alone():
 @pytest.mark.parametrize("returned", [None, "0.1", True, [0.1], 1j])
 def test_schedules_return_numbers(returned):
     scheduler = cb.LearningRateScheduler(lambda epoch, lr: returned)
-    with pytest.raises(TypeError, match="schedule returns a number, got .* in epoch 0"):
+    with pytest.raises(TypeError, match=r"schedule returns a number, got .* in epoch 0"):
         fit(FakeModel(), [scheduler], [1])
 
 
@@ -562,6 +562,15 @@ def test_history_in_words():
         "val_ figures are measured at its end."
     )
     assert repr(cb.History()) == "History of no epochs"
+
+
+def test_history_is_drawn(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("lamina.plotting")
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    history = fit(FakeModel(), [], [{"loss": 2.0, "accuracy": 0.5}, {"loss": 1.0, "accuracy": 0.4}])
+    history.plot(["accuracy"], path=tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 1000
 
 
 # State
