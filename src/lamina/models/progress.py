@@ -57,8 +57,8 @@ class ProgressBar:
     ) -> None:
         if verbose not in (0, 1, 2, "auto"):
             raise ValueError(
-                f"verbose is 0 (silent), 1 (a bar), 2 (a line an epoch) or 'auto', got {verbose!r}: "
-                "pass one of them"
+                f"verbose is 0 (silent), 1 (a bar), 2 (a line an epoch) or 'auto', got "
+                f"{verbose!r}: pass one of them"
             )
         self.verbose = 1 if verbose == "auto" else int(verbose)
         self._given_stream = stream
