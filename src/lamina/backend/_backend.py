@@ -1,0 +1,324 @@
+"""A backend: an array-API namespace together with one of its devices.
+
+``get("numpy")``, ``get("cupy:1")``, ``get("array_api_strict:device1")``: the part after the colon
+names the device. A backend is a property of a model or of an array, never of the process, so two of
+them live side by side; ``use`` only chooses what is taken where nothing else is said.
+"""
+
+import contextlib
+import importlib
+import os
+
+import numpy as np
+
+from lamina import config
+from lamina.errors import unknown
+
+_NAMES = ("numpy", "cupy", "torch", "array_api_strict", "auto")
+
+_backends: dict[tuple[str, str], "Backend"] = {}
+_namespaces: dict[type, object] = {}
+_names: dict[object, str] = {}
+_chosen: "Backend | None" = None
+
+
+class Backend:
+    """Where arrays live and which functions work on them.
+
+    Attributes:
+        name: the library, such as "numpy" or "cupy".
+        xp: its array-API namespace.
+        device: its device object, or None where the library has only one.
+        is_host: whether arrays lie in memory that NumPy reads directly.
+    """
+
+    def __init__(self, name: str, xp, device=None, device_name: str = ""):
+        self.name = name
+        self.xp = xp
+        self.device = device
+        self.is_host = name == "numpy"
+        self._device_name = device_name
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self._device_name}" if self._device_name else self.name
+
+    def __repr__(self) -> str:
+        return f"<backend {self}>"
+
+    def __reduce__(self):
+        return get, (str(self),)
+
+    def dtype(self, name):
+        """The dtype object of this library for a name such as "float32"; objects pass through."""
+        if not isinstance(name, str):
+            return name
+        found = getattr(self.xp, name, None)
+        if found is None:
+            raise ValueError(f"the backend {self} has no dtype {name!r}")
+        return found
+
+    def dtype_name(self, dtype) -> str:
+        """The standard's name of a dtype object: "float32" for ``numpy.dtype("float32")``."""
+        return str(dtype).rpartition(".")[2]
+
+    def owns(self, array) -> bool:
+        """Whether ``array`` belongs to this library and lies on this device."""
+        if _namespaces.get(type(array)) is not self.xp and namespace(array) is not self.xp:
+            return False
+        return self.device is None or _device(array) == self.device
+
+    def asarray(self, data, dtype=None):
+        """``data`` as an array of this backend; copied only where it must be.
+
+        Args:
+            data: an array of any backend, anything NumPy understands (lists, numbers, pandas), or
+                anything with ``__dlpack__``.
+            dtype: a dtype of this library or its name; None keeps that of ``data``, and makes
+                Python floats ``floatx()``.
+        """
+        dtype = self.dtype(dtype)
+        if not is_array(data):
+            data = _host(data, keep_dtype=dtype is not None)
+        if not self.owns(data):
+            data = of(data).to_numpy(data)
+            if self.is_host:
+                return np.asarray(data, dtype=dtype)
+            with self.scope():
+                if dtype is None:
+                    dtype = self.dtype(data.dtype.name)
+                if not data.flags.writeable or any(stride < 0 for stride in data.strides):
+                    data = data.copy()
+                return self.xp.asarray(data, dtype=dtype, device=self.device)
+        if dtype is None or data.dtype == dtype:
+            return data
+        return self.xp.astype(data, dtype)
+
+    def to_numpy(self, array) -> np.ndarray:
+        """The array in host memory: the one explicit transfer (and wait) there is."""
+        if self.name == "numpy":
+            return np.asarray(array)
+        if self.name == "cupy":
+            return array.get()
+        if self.name == "torch":
+            return array.detach().cpu().numpy()
+        if self.name == "array_api_strict":
+            return np.asarray(array.to_device(self.xp.Device("CPU_DEVICE")))
+        from array_api_compat import to_device
+
+        return np.from_dlpack(to_device(array, "cpu"))
+
+    def scalar(self, array):
+        """A Python number from a 0-d array; waits for the device."""
+        return self.to_numpy(array).item()
+
+    def free_memory(self) -> int | None:
+        """Bytes free on the device, or None where the library does not tell."""
+        if self.name == "cupy":
+            with self.scope():
+                pool = self._library.get_default_memory_pool()
+                return self._library.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
+        return None
+
+    def scope(self):
+        """A context in which new arrays of this library land on this device.
+
+        CuPy ignores ``device=`` in most creation functions and goes by the current device instead.
+        """
+        return self.device if self.name == "cupy" else contextlib.nullcontext()
+
+    @property
+    def _library(self):
+        return importlib.import_module(self.name)
+
+
+def get(identifier=None) -> Backend:
+    """The backend that a name, a Backend or None stands for.
+
+    Args:
+        identifier: "numpy", "cupy", "torch", "array_api_strict" or any importable array-API
+            namespace, each with an optional ``":device"``; "auto" is CuPy where a CUDA device
+            answers, else NumPy; None is the default: ``use``, then ``LAMINA_BACKEND``, then NumPy.
+
+    Raises:
+        ValueError: for a name that is no array library.
+        RuntimeError: where the library is missing or has no working device.
+    """
+    if identifier is None:
+        if _chosen is not None:
+            return _chosen
+        identifier = os.environ.get("LAMINA_BACKEND") or "numpy"
+    if isinstance(identifier, Backend):
+        return identifier
+    if not isinstance(identifier, str):
+        raise TypeError(f"a backend is named by a string such as 'numpy', got {identifier!r}")
+    name, _, device_name = identifier.partition(":")
+    if name == "auto":
+        name = "cupy" if _cuda_answers() else "numpy"
+    found = _backends.get((name, device_name))
+    if found is None:
+        found = _backends[name, device_name] = _open(name, device_name)
+    return found
+
+
+class use:
+    """Choose the backend for everything that does not name one itself.
+
+    As a call it lasts, ``lamina.use("cupy")``; as a block, ``with lamina.use("numpy"):``, it ends
+    with the block. It concerns the whole process; what has a backend already keeps it.
+    """
+
+    def __init__(self, backend):
+        global _chosen
+        self._before = _chosen
+        self.backend = _chosen = get(backend)
+
+    def __enter__(self) -> Backend:
+        return self.backend
+
+    def __exit__(self, *exc_info) -> None:
+        global _chosen
+        _chosen = self._before
+
+    def __repr__(self) -> str:
+        return f"use({str(self.backend)!r})"
+
+
+def namespace(array):
+    """The raw array-API namespace of an array: one dictionary look-up by type."""
+    found = _namespaces.get(type(array))
+    return found if found is not None else _resolve(array)
+
+
+def is_array(value) -> bool:
+    """Whether ``value`` is an array of some array-API library (lists and numbers are not)."""
+    if type(value) in _namespaces:
+        return True
+    from array_api_compat import is_array_api_obj
+
+    return is_array_api_obj(value)
+
+
+def of(array) -> Backend:
+    """The backend that an array belongs to."""
+    xp = namespace(array)
+    name = _names[xp]
+    if name == "numpy":
+        return get("numpy")
+    device = _device(array)
+    for (known, _), backend in _backends.items():
+        if known == name and backend.device == device:
+            return backend
+    device_name = _device_name(device)
+    found = _backends[name, device_name] = Backend(name, xp, device, device_name)
+    return found
+
+
+def _resolve(array):
+    from array_api_compat import array_namespace, is_array_api_obj
+
+    if not is_array_api_obj(array):
+        kind = type(array).__name__
+        raise TypeError(
+            f"expected an array (NumPy, CuPy, ... or lamina.Tensor), got {kind}: "
+            "convert it first, for example with lamina.backend.get('numpy').asarray(...)"
+        )
+    if isinstance(array, np.ndarray | np.generic):
+        xp, name = get("numpy").xp, "numpy"
+    else:
+        xp = array_namespace(array)
+        name = xp.__name__.removeprefix("array_api_compat.").partition(".")[0]
+    _names[xp] = name
+    _namespaces[type(array)] = xp
+    return xp
+
+
+def _device(array):
+    from array_api_compat import device
+
+    return device(array)
+
+
+def _device_name(device) -> str:
+    """"1" for CUDA device 1, "device1" for array_api_strict's, "cuda:0" for torch's."""
+    number = getattr(device, "id", None)
+    if number is not None:
+        return str(number)
+    return getattr(device, "_device", None) or str(device)
+
+
+def _host(data, keep_dtype: bool) -> np.ndarray:
+    """``data``, which is no array yet, as a NumPy array; Python floats become ``floatx()``."""
+    if hasattr(data, "__dlpack__") and not hasattr(data, "__array__"):
+        return np.from_dlpack(data)
+    array = np.asarray(data)
+    python = isinstance(data, list | tuple | float | complex)
+    if python and array.dtype == np.float64 and not keep_dtype and config.floatx() != "bfloat16":
+        return array.astype(config.floatx())
+    return array
+
+
+def _open(name: str, device_name: str) -> Backend:
+    if name == "numpy":
+        xp = np if hasattr(np, "cumulative_sum") else importlib.import_module("array_api_compat.numpy")
+        if device_name not in ("", "cpu"):
+            raise ValueError(f"NumPy has one device, 'cpu', got {device_name!r}")
+        _names[xp] = "numpy"
+        _namespaces[np.ndarray] = xp
+        return Backend("numpy", xp)
+    if name == "cupy":
+        return _open_cupy(device_name)
+    try:
+        library = importlib.import_module(name)
+    except ImportError as error:
+        if name in _NAMES:
+            raise RuntimeError(
+                f"the backend {name!r} needs the package of that name, which does not import "
+                f"({error}): install it with pip install {name.replace('_', '-')}"
+            ) from error
+        raise unknown("backend", name, _NAMES) from error
+    if name == "torch":
+        xp = importlib.import_module("array_api_compat.torch")
+        device = library.device(device_name or "cpu")
+    elif hasattr(library, "__array_namespace_info__"):
+        xp = library
+        make = getattr(library, "Device", str)
+        device = make(device_name) if device_name else xp.__array_namespace_info__().default_device()
+    else:
+        raise unknown("backend", name, _NAMES)
+    _names[xp] = name
+    return Backend(name, xp, device, device_name)
+
+
+def _open_cupy(device_name: str) -> Backend:
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError as error:
+        raise RuntimeError(
+            "the backend 'cupy' needs CuPy, which does not import "
+            f"({error}): run python -m lamina for the exact pip line, or use backend='numpy'"
+        ) from error
+    if not cupy.is_available():
+        raise RuntimeError(
+            "the backend 'cupy' needs a CUDA device, and none answers: run python -m lamina to "
+            "see why, or use backend='numpy' (or 'auto')"
+        )
+    count = cupy.cuda.runtime.getDeviceCount()
+    number = int(device_name) if device_name.isdecimal() else 0 if not device_name else -1
+    if not 0 <= number < count:
+        raise ValueError(
+            f"CUDA devices are numbered 0 to {count - 1} here, got 'cupy:{device_name}'"
+        )
+    xp = importlib.import_module("array_api_compat.cupy")
+    _names[xp] = "cupy"
+    _namespaces[cupy.ndarray] = xp
+    return Backend("cupy", xp, cupy.cuda.Device(number), device_name)
+
+
+def _cuda_answers() -> bool:
+    try:
+        return bool(importlib.import_module("cupy").is_available())
+    except ImportError:
+        return False
+
+
+get("numpy")

@@ -1,0 +1,95 @@
+"""Threads that share the parts of one step.
+
+NumPy releases the interpreter lock inside its loops and products, so parts of a batch run truly
+side by side. A part is taken by whoever is free; what it computes never depends on who took it.
+"""
+
+import itertools
+import os
+import queue
+import threading
+
+from lamina import config
+
+
+class _Job:
+    """One call of :func:`run`: parts to take, and the word that a helper has none left to do."""
+
+    def __init__(self, function, parts: int):
+        self.function = function
+        self.parts = parts
+        self.next_part = itertools.count()
+        self.finished = queue.SimpleQueue()
+        self.error = None
+
+    def work(self) -> None:
+        try:
+            for part in self.next_part:
+                if part >= self.parts or self.error is not None:
+                    return
+                self.function(part)
+        except BaseException as error:
+            self.error = self.error or error
+
+
+_lock = threading.Lock()
+_inboxes: list[queue.SimpleQueue] = []
+_inside = threading.local()
+
+
+def run(function, parts: int, workers: int | None = None) -> None:
+    """Call ``function(part)`` for part = 0 ... parts - 1, on at most ``workers`` threads.
+
+    The calling thread takes part. Returns when all parts are done; the first error of any of them
+    is raised. Inside a part, and with one worker or one part, everything runs on the calling thread.
+    """
+    workers = min(parts, workers or config.workers())
+    if workers <= 1 or getattr(_inside, "part", False):
+        for part in range(parts):
+            function(part)
+        return
+    job = _Job(function, parts)
+    inboxes = _helpers(workers - 1)
+    for inbox in inboxes:
+        inbox.put(job)
+    _inside.part = True
+    try:
+        job.work()
+    finally:
+        _inside.part = False
+        for _ in inboxes:
+            job.finished.get()
+    if job.error is not None:
+        raise job.error
+
+
+def _helpers(count: int) -> list[queue.SimpleQueue]:
+    with _lock:
+        while len(_inboxes) < count:
+            inbox = queue.SimpleQueue()
+            threading.Thread(
+                target=_serve, args=(inbox,), name=f"lamina-worker-{len(_inboxes)}", daemon=True
+            ).start()
+            _inboxes.append(inbox)
+        return _inboxes[:count]
+
+
+def _serve(inbox: queue.SimpleQueue) -> None:
+    _inside.part = True
+    while True:
+        job = inbox.get()
+        job.work()
+        finished = job.finished
+        del job
+        finished.put(True)
+
+
+def _after_fork() -> None:
+    """Threads do not survive a fork: let the child start its own."""
+    global _lock
+    _lock = threading.Lock()
+    _inboxes.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

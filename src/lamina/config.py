@@ -1,0 +1,92 @@
+"""Settings of the library: plain values, read when they are needed.
+
+``lamina.config.set_floatx("float64")`` changes what new models and tensors are made of; what exists
+already is never touched. Environment variables are read once, at import.
+"""
+
+import os
+
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+_floatx = "float32"
+_epsilon = 1e-7
+_workers = None
+_keep_memory = os.environ.get("LAMINA_KEEP_MEMORY", "1") != "0"
+
+
+def floatx() -> str:
+    """The dtype that data, weights and Python numbers become where nothing else is said."""
+    return _floatx
+
+
+def set_floatx(dtype: str) -> None:
+    """Set the default float dtype: "float32" (as it starts), "float64", "float16" or "bfloat16".
+
+    Raises:
+        ValueError: for any other name.
+    """
+    global _floatx
+    if dtype not in _FLOATS:
+        from lamina.errors import unknown
+
+        raise unknown("float dtype", dtype, _FLOATS)
+    _floatx = dtype
+
+
+def epsilon() -> float:
+    """The small number that keeps logarithms and quotients of probabilities finite: 1e-7."""
+    return _epsilon
+
+
+def set_epsilon(value: float) -> None:
+    """Set :func:`epsilon`."""
+    global _epsilon
+    if not 0 < value < 1:
+        raise ValueError(f"epsilon must lie between 0 and 1, got {value!r}")
+    _epsilon = float(value)
+
+
+def workers() -> int:
+    """How many threads share the micro-batches of a step on the CPU.
+
+    ``LAMINA_WORKERS`` or :func:`set_workers`, else the cores this process may run on, at most 8.
+    The numbers that training produces do not depend on it, only how soon they are there.
+    """
+    global _workers
+    if _workers is None:
+        wanted = os.environ.get("LAMINA_WORKERS")
+        _workers = _checked_workers(int(wanted)) if wanted else min(8, _usable_cores())
+    return _workers
+
+
+def set_workers(count: int) -> None:
+    """Set :func:`workers`; 1 runs everything on the calling thread."""
+    global _workers
+    _workers = _checked_workers(count)
+
+
+def keep_memory() -> bool:
+    """Whether freed host memory stays with the process while NumPy models train.
+
+    It is faster (fresh memory is the largest cost of NumPy's big temporaries) and it concerns the
+    whole process, so ``LAMINA_KEEP_MEMORY=0`` or ``set_keep_memory(False)`` before the first
+    training step leaves the C library as it was.
+    """
+    return _keep_memory
+
+
+def set_keep_memory(keep: bool) -> None:
+    """Set :func:`keep_memory`. Memory already kept is not given back."""
+    global _keep_memory
+    _keep_memory = bool(keep)
+
+
+def _checked_workers(count: int) -> int:
+    if count < 1:
+        raise ValueError(f"the number of workers must be at least 1, got {count}")
+    return int(count)
+
+
+def _usable_cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
