@@ -4,8 +4,8 @@ Everything above this room is written against the array API standard and never a
 it is running on. To support another library, look at ``_backend.py`` alone.
 """
 
-from lamina.backend import blas, memory, random, workers
-from lamina.backend._backend import Backend, get, namespace, of, use
+from lamina.backend import blas, memory, random, scatter, workers
+from lamina.backend._backend import Backend, get, is_array, name, namespace, of, use
 from lamina.config import epsilon, floatx, set_floatx
 
 __all__ = [
@@ -14,10 +14,13 @@ __all__ = [
     "epsilon",
     "floatx",
     "get",
+    "is_array",
     "memory",
+    "name",
     "namespace",
     "of",
     "random",
+    "scatter",
     "set_floatx",
     "use",
     "workers",

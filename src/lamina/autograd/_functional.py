@@ -1,0 +1,112 @@
+"""Derivatives of functions: ``grad`` and ``value_and_grad``.
+
+Arrays in, arrays out. Where something further out is being differentiated (the arguments are
+tensors that require gradients, or the function closes over such), the gradient is a tensor on that
+tape, so derivatives nest to any order. The gradient is asked for at this call's own arguments and
+nowhere else, which is why nested calls cannot be confused with one another.
+"""
+
+import functools
+
+from lamina import backend
+from lamina.autograd._tape import alias, leaves, sweep, vertex_of
+from lamina.autograd._tensor import Tensor
+
+
+def value_and_grad(f, argnums: int | tuple[int, ...] = 0):
+    """A function that returns (f(*args), the gradient of f at ``args``).
+
+    Args:
+        f: a function of arrays that returns one number.
+        argnums: which positional argument to differentiate with respect to, or a tuple of them.
+            An argument may be an array, a number, or a list, tuple or dict of arrays.
+
+    Returns:
+        a function of the same arguments. Its gradient has the structure of the argument; of a tuple
+        of ``argnums`` it is a tuple.
+
+    Raises:
+        TypeError: where f does not return one number, or an argument is not floating point.
+
+    Example:
+        >>> lamina.value_and_grad(lambda x: x**3)(2.0)
+        (array(8., dtype=float32), array(12., dtype=float32))
+    """
+    single = isinstance(argnums, int)
+    numbers = (argnums,) if single else tuple(argnums)
+
+    @functools.wraps(f)
+    def wrapped(*args, **kwargs):
+        args = list(args)
+        traced, outside = [], False
+        for number in numbers:
+            if not -len(args) <= number < len(args):
+                raise TypeError(
+                    f"argnums={argnums} asks for argument {number}, but {len(args)} positional "
+                    "arguments were given"
+                )
+            args[number], own = _trace(args[number])
+            traced.append((args[number], own))
+        value = f(*args, **kwargs)
+        if not isinstance(value, Tensor) or value.size != 1:
+            got = f"shape {tuple(value.shape)}" if hasattr(value, "shape") else repr(value)
+            raise TypeError(
+                "grad needs a function that returns one number computed from its arguments with "
+                f"lamina.xp or operators, got {got}: reduce it, for example with lamina.xp.sum"
+            )
+        wanted = [vertex_of(t) for _, own in traced for t in own]
+        outside = any(v is not t for (_, own) in traced for t in own for v in [vertex_of(t)])
+        outside = outside or bool(leaves([value], set(wanted)))
+        seed = value._seed(None)
+        found = sweep([(value, Tensor._of(seed) if outside else seed)], wanted, outside)
+        gradients = tuple(_collect(structure, found) for structure, _ in traced)
+        return value if outside else value.data, gradients[0] if single else gradients
+
+    return wrapped
+
+
+def grad(f, argnums: int | tuple[int, ...] = 0):
+    """A function that returns the gradient of ``f``: see :func:`value_and_grad`.
+
+    Example:
+        >>> second = lamina.grad(lamina.grad(lambda x: x**3))
+        >>> second(2.0)
+        array(12., dtype=float32)
+    """
+    both = value_and_grad(f, argnums)
+
+    @functools.wraps(f)
+    def wrapped(*args, **kwargs):
+        return both(*args, **kwargs)[1]
+
+    return wrapped
+
+
+def _trace(argument):
+    """The argument with its arrays replaced by tensors of their own, and the list of these."""
+    if isinstance(argument, list | tuple):
+        pairs = [_trace(part) for part in argument]
+        return type(argument)(p for p, _ in pairs), [t for _, own in pairs for t in own]
+    if isinstance(argument, dict):
+        pairs = {key: _trace(part) for key, part in argument.items()}
+        return {k: p for k, (p, _) in pairs.items()}, [t for _, own in pairs.values() for t in own]
+    tensor = argument if isinstance(argument, Tensor) else Tensor(argument)
+    if not backend.namespace(tensor.data).isdtype(
+        tensor.dtype, ("real floating", "complex floating")
+    ):
+        raise TypeError(
+            "a derivative needs floating-point arguments, got "
+            f"{backend.of(tensor.data).dtype_name(tensor.dtype)}: pass 2.0 instead of 2"
+        )
+    tensor = alias(tensor)
+    return tensor, [tensor]
+
+
+def _collect(structure, found):
+    """Gradients in the structure of the argument; zeros where the result does not depend on it."""
+    if isinstance(structure, list | tuple):
+        return type(structure)(_collect(part, found) for part in structure)
+    if isinstance(structure, dict):
+        return {key: _collect(part, found) for key, part in structure.items()}
+    g = found.get(vertex_of(structure))
+    return backend.namespace(structure.data).zeros_like(structure.data) if g is None else g

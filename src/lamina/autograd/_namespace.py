@@ -1,0 +1,387 @@
+"""The differentiable namespace: the functions of the standard, on arrays and on tensors alike.
+
+``differentiable(xp)`` is such a namespace over the raw namespace ``xp``; ``lamina.xp`` is the one
+over the backend in use. On raw arrays its functions are the raw ones. With a tensor among the
+arguments the result is a tensor, and is recorded where one of them requires a gradient and the
+function has rules.
+"""
+
+from lamina import backend
+from lamina.autograd import _debug
+from lamina.autograd._rules import RULES, SIGNATURES
+from lamina.autograd._tape import BEYOND, OWN, RuleNode, mode, plain, vertex_of
+from lamina.autograd._tensor import Tensor
+from lamina.errors import nearest
+
+# Functions whose result does not change, or only in jumps, with their arguments: no gradient.
+CONSTANT = frozenset(
+    """__array_namespace_info__ all any arange argmax argmin argsort asarray bitwise_and
+    bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor can_cast ceil
+    count_nonzero empty empty_like equal eye finfo floor floor_divide from_dlpack full full_like
+    greater greater_equal iinfo isdtype isfinite isin isinf isnan less less_equal linspace
+    logical_and logical_not logical_or logical_xor nextafter nonzero not_equal ones ones_like
+    result_type round searchsorted sign signbit trunc unique_all unique_counts unique_inverse
+    unique_values zeros zeros_like broadcast_shapes""".split()
+)
+
+_functions: dict = {}
+_namespaces: dict = {}
+
+
+def function(name: str):
+    """The function ``name`` of the standard, for arrays and tensors; made on first use."""
+    made = _functions.get(name)
+    if made is None:
+        if name in ("concat", "stack"):
+            made = _of_list(name)
+        elif name in RULES:
+            made = _with_rules(name)
+        else:
+            made = _COMPOSED.get(name) or _without_rules(name)
+        _functions[name] = made
+    return made
+
+
+def _with_rules(name: str):
+    """A function with the standard's own signature that records what it does to tensors."""
+    signature = SIGNATURES[name]
+    arrays = tuple(RULES[name])
+    parameters, call, keyword = [], [], False
+    for part in signature.split(", "):
+        if part == "/":
+            keyword = True
+        elif part != "*":
+            parameter = part.partition("=")[0]
+            parameters.append(parameter)
+            call.append(f"{parameter}={parameter}" if keyword else parameter)
+    options = tuple(p for p in parameters if p not in arrays)
+    raw_call = "x[key]" if name == "getitem" else f"f({', '.join(call)})"
+    scope = {}
+    exec(f"def raw(f, {', '.join((*arrays, *options))}): return {raw_call}", scope)
+    scope["apply"] = _applier(name, arrays, options, scope["raw"])
+    exec(
+        f"def {name}({signature}):\n"
+        f"    return apply(({', '.join(arrays)},), ({''.join(o + ', ' for o in options)}))",
+        scope,
+    )
+    made = scope[name]
+    made.__module__ = "lamina.xp"
+    made.__doc__ = f"The standard's ``{name}``, with its derivative."
+    return made
+
+
+def _applier(name, arrays, options, raw_call):
+    rules = [
+        (rule, rule.__code__.co_varnames[2 : rule.__code__.co_argcount])
+        for rule in RULES[name].values()
+    ]
+    place = {argument: i for i, argument in enumerate(arrays)}
+    shapes = {f"{argument}_shape": i for i, argument in enumerate(arrays)}
+    option_place = {option: i for i, option in enumerate(options)}
+    beyond = name in BEYOND
+
+    def apply(arguments, settings):
+        raws, tensors, tracked, xp = [], False, False, None
+        for argument in arguments:
+            if isinstance(argument, Tensor):
+                tensors = True
+                tracked = tracked or argument.requires_grad
+                argument = argument.data
+            if xp is None and type(argument) not in _NUMBERS:
+                xp = backend.namespace(argument)
+            raws.append(argument)
+        for setting in settings:
+            if isinstance(setting, Tensor):
+                settings = tuple(_constant(name, s) for s in settings)
+                tensors = True
+                break
+        if xp is None:  # numbers only, as in where(mask, 1.0, 0.0)
+            xp = next((backend.namespace(s) for s in settings if backend.is_array(s)), None)
+            xp = xp or backend.get().xp
+        call = None if name == "getitem" else getattr(plain(xp) if beyond else xp, name)
+        out = raw_call(call, *raws, *settings)
+        if _debug.enabled:
+            _debug.check_result(name, out, raws)
+        if not tensors:
+            return out
+        if not (tracked and mode.enabled):
+            return Tensor._of(out)
+        edges, kept = [], {}
+        for argument, raw, (rule, names) in zip(arguments, raws, rules, strict=True):
+            if not (isinstance(argument, Tensor) and argument.requires_grad):
+                continue
+            edges.append((vertex_of(argument), rule, names, raw.shape, raw.dtype))
+            for needed in names:
+                if needed in kept:
+                    continue
+                if needed in place:
+                    i = place[needed]
+                    other = arguments[i]
+                    live = isinstance(other, Tensor) and other.requires_grad
+                    kept[needed] = (raws[i], vertex_of(other) if live else None)
+                elif needed == "out":
+                    kept[needed] = (out, OWN)
+                elif needed in shapes:
+                    kept[needed] = (raws[shapes[needed]].shape, None)
+                else:
+                    kept[needed] = (settings[option_place[needed]], None)
+        return Tensor._of(out, RuleNode(name, edges, kept, xp))
+
+    return apply
+
+
+_NUMBERS = (int, float, bool, complex, type(None))
+
+
+def _constant(name, setting):
+    """An argument that has no derivative, as a raw value."""
+    if not isinstance(setting, Tensor):
+        return setting
+    if setting.requires_grad:
+        raise NotImplementedError(
+            f"{name} has no derivative with respect to this argument: pass it as .detach()"
+        )
+    return setting.data
+
+
+def _of_list(name: str):
+    """concat and stack: one rule for every array of the list, told its place."""
+    rule = RULES[name]["arrays"]
+    names = rule.__code__.co_varnames[2 : rule.__code__.co_argcount]
+
+    def made(arrays, /, *, axis=0):
+        arrays = tuple(arrays)
+        if not any(isinstance(a, Tensor) for a in arrays):
+            return getattr(backend.namespace(arrays[0]), name)(arrays, axis=axis)
+        raws = [a.data if isinstance(a, Tensor) else a for a in arrays]
+        xp = backend.namespace(raws[0])
+        out = getattr(xp, name)(raws, axis=axis)
+        edges = []
+        kept = {"axis": (axis, None), "shapes": ([r.shape for r in raws], None)}
+        if mode.enabled:
+            for index, (array, raw) in enumerate(zip(arrays, raws, strict=True)):
+                if isinstance(array, Tensor) and array.requires_grad:
+                    kept[index] = (index, None)
+                    wanted = tuple(index if n == "index" else n for n in names)
+                    edges.append((vertex_of(array), rule, wanted, raw.shape, raw.dtype))
+        return Tensor._of(out, RuleNode(name, edges, kept, xp) if edges else None)
+
+    made.__name__ = name
+    made.__module__ = "lamina.xp"
+    made.__doc__ = f"The standard's ``{name}``, with its derivative."
+    return made
+
+
+def _without_rules(name: str):
+    """A function without derivative: of constants it gives constants, else it refuses."""
+
+    def made(*args, **kwargs):
+        xp = _namespace_among((*args, *kwargs.values()))
+        found = getattr(xp, name)
+        if not _has_tensor((*args, *kwargs.values())):
+            return found(*args, **kwargs)
+        if name not in CONSTANT and mode.enabled and _has_tracked((*args, *kwargs.values())):
+            raise NotImplementedError(
+                f"lamina.xp.{name} has no derivative yet: pass x.detach() if a constant is meant"
+            )
+        return _wrap(found(*map(_raw, args), **{k: _raw(v) for k, v in kwargs.items()}))
+
+    made.__name__ = name
+    made.__module__ = "lamina.xp"
+    made.__doc__ = f"The standard's ``{name}``; its result requires no gradient."
+    return made
+
+
+def _items(values):
+    for value in values:
+        if isinstance(value, list | tuple):
+            yield from _items(value)
+        else:
+            yield value
+
+
+def _namespace_among(values):
+    for value in _items(values):
+        if isinstance(value, Tensor):
+            return backend.namespace(value.data)
+        if type(value) not in _NUMBERS and not isinstance(value, str) and backend.is_array(value):
+            return backend.namespace(value)
+    return backend.get().xp
+
+
+def _has_tensor(values) -> bool:
+    return any(isinstance(value, Tensor) for value in _items(values))
+
+
+def _has_tracked(values) -> bool:
+    return any(isinstance(value, Tensor) and value.requires_grad for value in _items(values))
+
+
+def _raw(value):
+    if isinstance(value, Tensor):
+        return value.data
+    if isinstance(value, list | tuple) and _has_tensor(value):
+        return type(value)(map(_raw, value))
+    return value
+
+
+def _wrap(out):
+    if isinstance(out, tuple):
+        parts = [_wrap(part) for part in out]
+        return type(out)(*parts) if hasattr(out, "_fields") else tuple(parts)
+    if not isinstance(out, list) and backend.is_array(out):
+        return Tensor._of(out)
+    return out
+
+
+def _unstack(x, /, *, axis=0):
+    """The standard's ``unstack``: x cut into its slices along ``axis``."""
+    lead = (slice(None),) * (axis % x.ndim)
+    getitem = function("getitem")
+    return tuple(getitem(x, (*lead, i, ...)) for i in range(x.shape[axis]))
+
+
+def _broadcast_arrays(*arrays):
+    """The standard's ``broadcast_arrays``."""
+    xp = _namespace_among(arrays)
+    shape = xp.broadcast_arrays(*map(_raw, arrays))[0].shape
+    return tuple(function("broadcast_to")(a, shape) for a in arrays)
+
+
+def _diff(x, /, *, axis=-1, n=1, prepend=None, append=None):
+    """The standard's ``diff``: differences of neighbours along ``axis``, ``n`` times."""
+    parts = [part for part in (prepend, x, append) if part is not None]
+    x = function("concat")(parts, axis=axis) if len(parts) > 1 else x
+    lead = (slice(None),) * (axis % x.ndim)
+    getitem, subtract = function("getitem"), function("subtract")
+    for _ in range(n):
+        x = subtract(getitem(x, (*lead, slice(1, None), ...)), getitem(x, (*lead, slice(0, -1), ...)))
+    return x
+
+
+# Functions that are compositions of others, and have their derivative from them.
+_COMPOSED = {"broadcast_arrays": _broadcast_arrays, "diff": _diff, "unstack": _unstack}
+
+
+class Namespace:
+    """The functions, dtypes and constants of the standard over one raw namespace."""
+
+    def __init__(self, xp):
+        self._xp = xp
+        self.__name__ = "lamina.xp"
+
+    def __getattr__(self, name: str):
+        if name.startswith("_") and name != "__array_namespace_info__":
+            raise AttributeError(name)
+        if name in RULES or name in _COMPOSED:
+            found = function(name)
+        else:
+            found = getattr(self._xp, name, None)
+            if found is None:
+                close = nearest(name, (*RULES, *_COMPOSED, *CONSTANT))
+                advice = f": did you mean {close!r}?" if close else ""
+                raise AttributeError(f"the array API standard has no {name!r}{advice}")
+            if callable(found) and not isinstance(found, type):
+                found = self._bound(name, found)
+        setattr(self, name, found)
+        return found
+
+    def _bound(self, name, raw):
+        """Functions that make arrays from numbers make them in this namespace."""
+        if name in _CREATING:
+            return raw
+        return function(name)
+
+    def __repr__(self) -> str:
+        return f"<lamina.xp over {getattr(self._xp, '__name__', self._xp)}>"
+
+
+_CREATING = frozenset("arange empty eye from_dlpack full linspace ones zeros".split())
+
+
+def differentiable(xp) -> Namespace:
+    """The differentiable namespace over the raw namespace ``xp``."""
+    found = _namespaces.get(xp)
+    if found is None:
+        found = _namespaces[xp] = Namespace(xp)
+    return found
+
+
+# ---- operators, attributes and methods of Tensor -----------------------------------------------
+
+_BINARY = {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "pow",
+    "matmul": "matmul", "mod": "remainder", "floordiv": "floor_divide", "and": "bitwise_and",
+    "or": "bitwise_or", "xor": "bitwise_xor", "lshift": "bitwise_left_shift",
+    "rshift": "bitwise_right_shift",
+}  # fmt: skip
+_COMPARISONS = {
+    "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater",
+    "ge": "greater_equal",
+}  # fmt: skip
+_UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise_invert"}
+
+
+def _binary(name, reflected=False):
+    def operator(self, other):
+        if not isinstance(other, _OPERANDS) and not backend.is_array(other):
+            return NotImplemented
+        call = _functions.get(name) or function(name)
+        return call(other, self) if reflected else call(self, other)
+
+    return operator
+
+
+_OPERANDS = (Tensor, int, float, bool, complex)
+
+
+def _in_place(name):
+    def operator(self, other):
+        """x += y makes a new tensor and binds it to x."""
+        return function(name)(self, other)
+
+    return operator
+
+
+def _attach_operators() -> None:
+    for dunder, name in (_BINARY | _COMPARISONS).items():
+        setattr(Tensor, f"__{dunder}__", _binary(name))
+    for dunder, name in _BINARY.items():
+        setattr(Tensor, f"__r{dunder}__", _binary(name, reflected=True))
+    for dunder, name in _UNARY.items():
+        setattr(Tensor, f"__{dunder}__", lambda self, name=name: function(name)(self))
+    Tensor.__getitem__ = lambda self, key: function("getitem")(self, _index(key))
+    Tensor.__array_namespace__ = _array_namespace
+    Tensor.mT = property(lambda self: function("matrix_transpose")(self))
+    Tensor.T = property(_transposed)
+    Tensor.to_device = _to_device
+
+
+def _index(key):
+    if isinstance(key, tuple):
+        return tuple(map(_raw, key))
+    return _raw(key)
+
+
+def _array_namespace(self, *, api_version=None):
+    return differentiable(backend.namespace(self.data))
+
+
+def _transposed(self):
+    if self.ndim != 2:
+        raise ValueError(
+            f"T is for matrices, got {self.ndim} axes: use mT or lamina.xp.permute_dims"
+        )
+    return function("matrix_transpose")(self)
+
+
+def _to_device(self, device, /, *, stream=None):
+    """The tensor on another device of its library; a constant there."""
+    if self.requires_grad:
+        raise NotImplementedError("moving a tensor has no derivative yet: move .detach()")
+    from array_api_compat import to_device
+
+    return Tensor._of(to_device(self.data, device))
+
+
+_attach_operators()

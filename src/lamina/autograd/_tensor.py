@@ -1,0 +1,277 @@
+"""Tensor: an array that remembers how it was computed; and Parameter, one that a model trains.
+
+A Tensor is a value: it is never written to. Its operators and methods are the standard's, and are
+attached in ``_namespace.py``, where the functions are made.
+"""
+
+from lamina import backend
+
+_FLOATING = ("real floating", "complex floating")
+
+
+class Tensor:
+    """An array with a memory.
+
+    Args:
+        data: an array of any backend, or numbers, lists and anything else that
+            ``backend.get().asarray`` takes (Python floats become ``config.floatx()``).
+        requires_grad: whether gradients of results with respect to this tensor will be asked for.
+
+    Attributes:
+        data: the raw array.
+        grad: after ``backward``, the gradient as a raw array; None before.
+        requires_grad: whether this tensor, or anything it was computed from, requires a gradient.
+
+    Raises:
+        TypeError: for ``requires_grad`` on integers or booleans, which have no derivative.
+
+    Example:
+        >>> x = lamina.Tensor([1.0, 2.0], requires_grad=True)
+        >>> lamina.xp.sum(x * x).backward()
+        >>> x.grad
+        array([2., 4.], dtype=float32)
+    """
+
+    __slots__ = ("__weakref__", "_node", "data", "grad", "requires_grad")
+    changed_at = -1  # when the value was last changed in place, on the tape's clock: never
+    __array_priority__ = 1000
+    __hash__ = object.__hash__
+
+    def __init__(self, data, requires_grad: bool = False):
+        if isinstance(data, Tensor):
+            data = data.data
+        elif not backend.is_array(data):
+            data = backend.get().asarray(data)
+        if requires_grad and not backend.namespace(data).isdtype(data.dtype, _FLOATING):
+            raise TypeError(
+                "only floating-point tensors can require a gradient, got "
+                f"{backend.of(data).dtype_name(data.dtype)}: convert first, for example "
+                "lamina.Tensor(x.astype('float32'), requires_grad=True)"
+            )
+        self.data = data
+        self.grad = None
+        self.requires_grad = bool(requires_grad)
+        self._node = None
+
+    @classmethod
+    def _of(cls, data, node=None) -> "Tensor":
+        """A result: ``data`` computed at ``node``, or a constant where ``node`` is None."""
+        self = Tensor.__new__(Tensor)
+        self.data = data
+        self.grad = None
+        self.requires_grad = node is not None
+        self._node = node
+        return self
+
+    def backward(self, gradient=None) -> None:
+        """Add the gradient of this tensor to ``.grad`` of every leaf it was computed from.
+
+        Args:
+            gradient: the gradient of something further on with respect to this tensor, of its
+                shape; may be left out for a single number, where it is 1.
+
+        Raises:
+            RuntimeError: where nothing behind this tensor requires a gradient, or the tape behind
+                it was swept already.
+            ValueError: for several numbers without ``gradient``, or one of another shape.
+        """
+        from lamina.autograd._tape import sweep
+
+        if not self.requires_grad:
+            raise RuntimeError(
+                "nothing behind this tensor requires a gradient: make one with "
+                "lamina.Tensor(data, requires_grad=True), and compute outside of no_grad()"
+            )
+        for leaf, g in sweep([(self, self._seed(gradient))]).items():
+            leaf.grad = g if leaf.grad is None else leaf.grad + g
+
+    def _seed(self, gradient):
+        xp = backend.namespace(self.data)
+        if gradient is None:
+            if self.size != 1:
+                raise ValueError(
+                    f"the gradient of a tensor of shape {tuple(self.shape)} needs to know of what: "
+                    "reduce it to one number first (lamina.xp.sum), or pass gradient= of that shape"
+                )
+            return xp.ones_like(self.data)
+        if isinstance(gradient, Tensor):
+            gradient = gradient.data
+        gradient = backend.of(self.data).asarray(gradient, self.data.dtype)
+        if tuple(gradient.shape) != tuple(self.shape):
+            raise ValueError(
+                f"gradient= must have the tensor's shape {tuple(self.shape)}, "
+                f"got {tuple(gradient.shape)}"
+            )
+        return gradient
+
+    def detach(self) -> "Tensor":
+        """The same value without its memory: a constant to every derivative."""
+        return Tensor._of(self.data)
+
+    def numpy(self):
+        """A copy of the value as a NumPy array in host memory."""
+        place = backend.of(self.data)
+        host = place.to_numpy(self.data)
+        return host.copy() if place.is_host else host
+
+    def item(self):
+        """The value of a tensor of one element as a Python number."""
+        return backend.of(self.data).scalar(backend.namespace(self.data).reshape(self.data, ()))
+
+    @property
+    def dtype(self):
+        return self.data.dtype
+
+    @property
+    def shape(self) -> tuple:
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for n in self.data.shape:
+            size *= n
+        return size
+
+    @property
+    def device(self):
+        from array_api_compat import device
+
+        return device(self.data)
+
+    def __array__(self, dtype=None, copy=None):
+        if self.requires_grad:
+            raise TypeError(
+                "NumPy would forget how this tensor was computed, and its gradient with it: use "
+                "the functions of lamina.xp, or say .numpy() or .detach() where it shall be"
+            )
+        host = backend.of(self.data).to_numpy(self.data)
+        return host if dtype is None else host.astype(dtype)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        """array + tensor becomes tensor + array; every other NumPy function is refused."""
+        if method == "__call__" and not kwargs and ufunc.__name__ in _UFUNCS:
+            from lamina.autograd._namespace import function
+
+            return function(_UFUNCS[ufunc.__name__])(*inputs)
+        raise TypeError(
+            f"numpy.{ufunc.__name__} would lose the gradient of a lamina.Tensor: "
+            f"use lamina.xp.{ufunc.__name__}, or .numpy() for a plain array"
+        )
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("a tensor without axes has no length")
+        return self.shape[0]
+
+    def __iter__(self):
+        return (self[i, ...] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        return self.data.__index__()
+
+    def __setitem__(self, key, value):
+        raise TypeError(
+            "tensors are values and are never written to: build a new one, for example "
+            "lamina.xp.where(mask, new, old) or lamina.xp.concat([...])"
+        )
+
+    def __repr__(self) -> str:
+        body = repr(self.data)
+        tail = ", requires_grad=True" if self.requires_grad else ""
+        return f"Tensor({body}{tail})"
+
+
+# What NumPy calls when a NumPy array stands left of an operator and a tensor right of it.
+_UFUNCS = {
+    "add": "add",
+    "subtract": "subtract",
+    "multiply": "multiply",
+    "divide": "divide",
+    "true_divide": "divide",
+    "power": "pow",
+    "pow": "pow",
+    "matmul": "matmul",
+    "remainder": "remainder",
+    "floor_divide": "floor_divide",
+    "less": "less",
+    "less_equal": "less_equal",
+    "greater": "greater",
+    "greater_equal": "greater_equal",
+    "equal": "equal",
+    "not_equal": "not_equal",
+}
+
+
+class Parameter(Tensor):
+    """A named array that a model holds and, if ``trainable``, an optimizer changes.
+
+    Unlike other tensors its value changes: ``assign`` and optimizers replace or rewrite ``data``.
+    A gradient through a value that has since changed is an error, never silently wrong.
+
+    Args:
+        data: the raw array it starts from.
+        name: its name within the layer, such as "kernel".
+        trainable: whether it requires a gradient.
+        regularizer: None, or a function from the parameter to a penalty added to the loss.
+        constraint: None, or a function from the raw array to one that satisfies the constraint.
+    """
+
+    def __init__(self, data, name="parameter", trainable=True, regularizer=None, constraint=None):
+        super().__init__(data, requires_grad=trainable)
+        self.name = name
+        self.regularizer = regularizer
+        self.constraint = constraint
+
+    @property
+    def trainable(self) -> bool:
+        return self.requires_grad
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self.requires_grad = bool(value)
+
+    def assign(self, value) -> None:
+        """Give the parameter a new value of its shape, converted to its dtype and device.
+
+        Raises:
+            ValueError: for another shape.
+        """
+        if isinstance(value, Tensor):
+            value = value.data
+        place = backend.of(self.data)
+        given = place.asarray(value, self.data.dtype)
+        if tuple(given.shape) != tuple(self.shape):
+            raise ValueError(
+                f'parameter "{self.name}" has shape {tuple(self.shape)}, '
+                f"got a value of shape {tuple(given.shape)}"
+            )
+        xp = backend.namespace(given)
+        self.data = xp.asarray(given, copy=True)  # never an alias of what the caller holds
+        self.changed()
+
+    def changed(self) -> None:
+        """Note that ``data`` was rewritten: tapes recorded before are no longer valid."""
+        from lamina.autograd._tape import clock
+
+        self.changed_at = next(clock)
+
+    def __repr__(self) -> str:
+        kind = "" if self.trainable else ", trainable=False"
+        return f'Parameter("{self.name}", shape={tuple(self.shape)}, dtype={self.dtype}{kind})'
