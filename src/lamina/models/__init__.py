@@ -1,0 +1,1 @@
+"""Models, the loop that trains them, and the callbacks it calls."""
