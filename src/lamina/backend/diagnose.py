@@ -10,6 +10,11 @@ import os
 import platform
 import sys
 
+import numpy as np
+
+from lamina import __version__
+from lamina.backend import _nvidia, blas
+
 PACKAGES = (
     "array-api-compat",
     "numpy",
@@ -46,8 +51,6 @@ def report() -> dict:
 
 def packages() -> dict[str, str]:
     """The versions of Python, of lamina and of what it can use, of those that are installed."""
-    from lamina import __version__
-
     found = {"lamina": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -59,22 +62,19 @@ def packages() -> dict[str, str]:
 
 def machine() -> dict:
     """The processor, its memory in bytes, and the BLAS that NumPy multiplies matrices with."""
-    import numpy as np
-
-    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    built = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     return {
         "platform": f"{platform.system()} {platform.machine()}",
         "cores": _usable_cores(),
         "memory": _memory(),
-        "blas": " ".join(str(blas[key]) for key in ("name", "version") if blas.get(key)) or None,
-        "blas_threads": _blas_threads(),
+        "blas": " ".join(built[key] for key in ("name", "version") if built.get(key))
+        or blas.name(),
+        "blas_threads": blas.threads(),
     }
 
 
 def cuda_report() -> dict:
     """The CUDA driver, the devices, every CuPy found, whether it computes, and what mends it."""
-    from lamina.backend import _nvidia
-
     driver = _nvidia.driver_version()
     found = distributions()
     failure, devices = _try_cupy()
@@ -114,14 +114,6 @@ def _memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
-
-
-def _blas_threads() -> int | None:
-    try:
-        from lamina.backend import blas
-    except ImportError:
-        return None
-    return blas.threads()
 
 
 def _try_cupy() -> tuple[Exception | None, list[dict]]:
