@@ -86,9 +86,14 @@ def probe(name: str, *arguments: str, backend: str = "numpy"):
 
 
 def import_seconds(module: str) -> float:
-    """Seconds that a fresh process takes to import a module, less Python's own start."""
+    """Seconds that a fresh process takes to import a module, less Python's own start.
+
+    From compiled files, as for any user: an environment that forbids writing those is overruled.
+    """
     clock = "from time import perf_counter as now; start = now()"
-    return _printed("-c", f"{clock}; import {module}; print(now() - start)")
+    return _printed(
+        "-c", f"{clock}; import {module}; print(now() - start)", PYTHONDONTWRITEBYTECODE=""
+    )
 
 
 def _printed(*arguments: str, **environment: str):
