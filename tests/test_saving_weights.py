@@ -9,7 +9,9 @@ import pytest
 from lamina.saving import load_weights, save_weights
 
 SUFFIXES = [".safetensors", ".npz"]
-DTYPES = "bool uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64".split()
+DTYPES = (
+    "bool uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64".split()
+)
 
 both = pytest.mark.parametrize("suffix", SUFFIXES)
 
