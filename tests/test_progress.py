@@ -114,7 +114,7 @@ def test_silent(verbose):
 
 @pytest.mark.parametrize("verbose", [3, -1, "yes", None])
 def test_unknown_verbose(verbose):
-    with pytest.raises(ValueError, match="verbose is 0 .* got"):
+    with pytest.raises(ValueError, match=r"verbose is 0 .* got"):
         ProgressBar(verbose)
 
 

@@ -9,9 +9,7 @@ import pytest
 from lamina.saving import load_weights, save_weights
 
 SUFFIXES = [".safetensors", ".npz"]
-DTYPES = (
-    "bool uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64".split()
-)
+DTYPES = "bool uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64".split()
 
 both = pytest.mark.parametrize("suffix", SUFFIXES)
 
@@ -216,7 +214,7 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path, suffix):
     raw = path.read_bytes()
     for length in range(len(raw)):
         path.write_bytes(raw[:length])
-        with pytest.raises(ValueError, match="not a sound .* file of weights.*nothing was loaded"):
+        with pytest.raises(ValueError, match=r"not a sound .* file of weights.*nothing was loaded"):
             load_weights(path)
     path.write_bytes(raw + b"\0" * 70_000)
     with pytest.raises(ValueError, match="not a sound"):

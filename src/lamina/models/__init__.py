@@ -1,1 +1,6 @@
-"""Models, the loop that trains them, and the callbacks it calls."""
+"""The room of models: stacking layers, training them, watching them train."""
+
+from lamina.models.model import Model
+from lamina.models.sequential import Sequential
+
+__all__ = ["Model", "Sequential"]

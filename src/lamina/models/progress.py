@@ -57,7 +57,8 @@ class ProgressBar:
     ) -> None:
         if verbose not in (0, 1, 2, "auto"):
             raise ValueError(
-                f"verbose is 0 (silent), 1 (a bar), 2 (one line an epoch) or 'auto', got {verbose!r}"
+                f"verbose is 0 (silent), 1 (a bar), 2 (a line an epoch) or 'auto', got "
+                f"{verbose!r}: pass one of them"
             )
         self.verbose = 1 if verbose == "auto" else int(verbose)
         self._given_stream = stream
@@ -210,7 +211,8 @@ def _rate(seconds: float) -> str:
 
 
 def _figures(logs: Mapping[str, float] | None) -> str:
-    return "".join(f" - {name}: {_figure(logs[name])}" for name in sorted(logs or (), key=_rank))
+    logs = logs or {}
+    return "".join(f" - {name}: {_figure(logs[name])}" for name in sorted(logs, key=_rank))
 
 
 def _figure(value: float) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -48,7 +48,7 @@ def read(file: BinaryIO) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _array(name: str, stream: zipfile.ZipExtFile, size: int) -> np.ndarray:
+def _array(name: str, stream: IO[bytes], size: int) -> np.ndarray:
     version = npy.read_magic(stream)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"{name!r} is in version {version} of the npy format")

@@ -139,4 +139,4 @@ def _array(
 
 def _bytes(array: np.ndarray) -> memoryview:
     """The memory of an array in C order, as bytes."""
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data

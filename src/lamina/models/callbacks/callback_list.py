@@ -50,7 +50,8 @@ class CallbackList(Callback):
         if add_history and not histories:
             histories = [History()]
         self.history = histories[0] if histories else None
-        self.callbacks = [c for c in given if not isinstance(c, History)] + histories
+        others = [c for c in given if not isinstance(c, History)]
+        self.callbacks: list[Callback] = [*others, *histories]
         self._find_calls()
         if model is not None:
             self.set_model(model)
@@ -189,4 +190,6 @@ def _check(callback: object) -> None:
     else:
         received = f"{callback!r} of type {type(callback).__name__}"
         remedy = "subclass lamina.callbacks.Callback, or wrap functions in LambdaCallback"
-    raise TypeError(f"callbacks are instances of lamina.callbacks.Callback, got {received}: {remedy}")
+    raise TypeError(
+        f"callbacks are instances of lamina.callbacks.Callback, got {received}: {remedy}"
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from typing import Any
 
 from lamina.models.callbacks.callback import Callback, Logs
 
@@ -63,7 +65,7 @@ class CSVLogger(Callback):
         with open(self.filename, newline="", encoding="utf-8") as file:
             return [row for row in csv.reader(file, delimiter=self.separator) if row]
 
-    def _write(self, mode: str, rows: list[list[object]]) -> None:
+    def _write(self, mode: str, rows: Iterable[list[Any]]) -> None:
         import csv
 
         # Opened for each write, so that no run, however it ends, leaves the file open or short.

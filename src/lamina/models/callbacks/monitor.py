@@ -52,7 +52,7 @@ class Monitor(Callback):
     """A callback that watches one figure of each epoch's logs.
 
     A value improves on the best when ``value < best - min_delta`` (mode ``"min"``) or
-    ``value > best + min_delta`` (mode ``"max"``). NaN never improves.
+    ``value > best + min_delta`` (mode ``"max"``); the first value always does, and NaN never.
 
     Args:
         monitor: the name in the logs.
@@ -74,9 +74,11 @@ class Monitor(Callback):
 
     def improves(self, value: float, best: float | None) -> bool:
         """Whether ``value`` is better than ``best`` by more than ``min_delta``."""
+        if best is None:
+            return value == value  # all but NaN, which as the best could never be beaten
         if self.mode == "min":
-            return value < (float("inf") if best is None else best) - self.min_delta
-        return value > (-float("inf") if best is None else best) + self.min_delta
+            return value < best - self.min_delta
+        return value > best + self.min_delta
 
     def value(self, logs: Logs) -> float | None:
         """The monitored figure, or None when the logs lack it.

@@ -1,0 +1,6 @@
+"""The room of fast paths: kernels for ops, equal to their definitions, by array library.
+
+Importing this room registers them all. A kernel earns its place by measurement.
+"""
+
+from lamina.kernels import activations as activations
