@@ -154,6 +154,26 @@ _registry = Registry(
     {"l1": L1, "l2": L2, "l1_l2": L1L2, "orthogonal_regularizer": OrthogonalRegularizer},
     aliases={"orthogonal": OrthogonalRegularizer},
 )
-get = _registry.get
+
+
+def get(identifier):
+    """The regularizer that a name, a class, an object, a function or None stands for.
+
+    "l1", "l2" and "l1_l2" weigh with 0.01.
+
+    Raises:
+        ValueError: for an unknown name, with the nearest right one.
+        TypeError: for anything else.
+
+    Example:
+        >>> lamina.regularizers.get("l2")
+        L2(l2=0.01)
+    """
+    found = _registry.get(identifier)
+    if isinstance(identifier, str) and isinstance(found, L1L2):
+        return L1L2(0.01, 0.01)  # by name alone a penalty of 0 is never meant
+    return found
+
+
 serialize = _registry.serialize
 deserialize = _registry.deserialize
