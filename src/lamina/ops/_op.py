@@ -58,18 +58,19 @@ def op(definition):
             xp = backend.get().xp
         record = tracked and mode.enabled
         fast = (kernels.get(backend.name(xp)) or kernels.get("portable")) if kernels else None
-        if fast is None:
-            if tensors:
-                return definition(differentiable(xp), *args, **settings)
-            return definition(xp, *args, **settings)
-        settings = {**option_defaults, **settings} if option_defaults else settings
+        if option_defaults:
+            settings = {**option_defaults, **settings}
+        needs = none_needed
+        if record:
+            needs = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
+        done = fast(xp, needs, *raws, **settings) if fast is not None else NotImplemented
+        if done is NotImplemented:
+            return definition(differentiable(xp) if tensors else xp, *args, **settings)
+        out, pullback = done
         if not record:
-            out, _ = fast(xp, none_needed, *raws, **settings)
             if _debug.enabled:
                 _debug.check_result(name, out, raws)
             return _constants(out) if tensors else out
-        needs = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
-        out, pullback = fast(xp, needs, *raws, **settings)
         if _debug.enabled:
             _debug.check_result(name, out, raws)
         edges, inputs = [], []
@@ -123,6 +124,7 @@ def kernel(name: str, namespace: str = "portable"):
     The kernel is called as ``kernel(xp, needs, *arrays, **options)`` with raw arrays and, for every
     array, whether its gradient will be asked for. It returns ``(out, pullback)``; ``pullback(g)``
     returns one gradient per array, None where none is needed. Neither may write to its arguments.
+    For what it does not cover it returns NotImplemented, and the definition serves.
     """
 
     def register(fast):

@@ -12,7 +12,7 @@ def dense(xp, x, kernel, bias=None, *, activation="linear"):
         x: inputs, shape (..., in).
         kernel: weights, shape (in, units).
         bias: shape (units,), or None.
-        activation: the name of an op of one array in ``ops/activations.py``.
+        activation: one of the names in ``FUSABLE``.
 
     Returns:
         shape (..., units).
@@ -21,3 +21,12 @@ def dense(xp, x, kernel, bias=None, *, activation="linear"):
     if bias is not None:
         out = out + bias
     return out if activation == "linear" else getattr(activations, activation)(out)
+
+
+_NAMES = (
+    "elu", "exponential", "hard_sigmoid", "leaky_relu", "linear", "log_softmax", "relu", "relu6",
+    "sigmoid", "softmax", "softplus", "softsign", "tanh",
+)  # fmt: skip
+
+FUSABLE = {getattr(activations, name): name for name in _NAMES}
+"""Activations that can be part of the layer's own op, with their plain options."""

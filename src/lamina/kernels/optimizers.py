@@ -1,0 +1,70 @@
+"""Update rules of optimizers for one array library, where measurement asks for them.
+
+Each computes exactly what ``update`` of the optimizer says, which is the rule's definition; the tests
+hold the two equal to the last bit. NumPy's write into the parameter and the state, with ``work`` for
+what is in between, so that a block passes through the cache once.
+"""
+
+from math import sqrt
+
+import numpy as np
+
+RULES: dict[tuple[str, str], object] = {}
+"""Kernels by the module that defines the rule and the name of the array library."""
+
+
+def rule(module: str, library: str):
+    """Register ``kernel(rule, work, xp, p, g, state, step, rate) -> (p, state)``.
+
+    ``rule`` is the optimizer, ``work`` a vector at least as long as ``p`` (None where storage has
+    none to lend). The gradient ``g`` is not written to.
+    """
+
+    def register(kernel):
+        RULES[f"lamina.optimizers.{module}", library] = kernel
+        return kernel
+
+    return register
+
+
+@rule("sgd", "numpy")
+def sgd(rule, work, xp, p, g, state, step, rate):
+    """``lamina.optimizers.SGD`` in place."""
+    work = work[: p.size]
+    np.multiply(g, rate, out=work)
+    if not state:
+        np.subtract(p, work, out=p)
+        return p, state
+    (v,) = state
+    np.multiply(v, rule.momentum, out=v)
+    np.subtract(v, work, out=v)
+    if rule.nesterov:
+        np.subtract(p, work, out=p)
+        np.multiply(v, rule.momentum, out=work)
+        np.add(p, work, out=p)
+    else:
+        np.add(p, v, out=p)
+    return p, state
+
+
+@rule("adam", "numpy")
+def adam(rule, work, xp, p, g, state, step, rate):
+    """``lamina.optimizers.Adam`` in place."""
+    work = work[: p.size]
+    m, v = state[:2]
+    np.subtract(g, m, out=work)
+    np.multiply(work, 1 - rule.beta_1, out=work)
+    np.add(m, work, out=m)
+    np.multiply(g, g, out=work)
+    np.subtract(work, v, out=work)
+    np.multiply(work, 1 - rule.beta_2, out=work)
+    np.add(v, work, out=v)
+    if rule.amsgrad:
+        v = np.maximum(state[2], v, out=state[2])
+    np.sqrt(v, out=work)
+    np.add(work, rule.epsilon, out=work)
+    np.divide(m, work, out=work)
+    alpha = rate * sqrt(1 - rule.beta_2**step) / (1 - rule.beta_1**step)
+    np.multiply(work, alpha, out=work)
+    np.subtract(p, work, out=p)
+    return p, state
