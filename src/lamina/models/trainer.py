@@ -11,7 +11,7 @@ from lamina import backend, losses, optimizers
 from lamina.autograd import no_grad
 from lamina.backend.random import Generator
 from lamina.layers import _passes
-from lamina.layers._names import moved_option
+from lamina.layers._options import unknown_option, whole_number
 from lamina.models.callbacks import CallbackList
 from lamina.models.feeding import Feed, split_off, unpacked
 from lamina.models.figures import Figures
@@ -56,7 +56,7 @@ class Trainer:
             ValueError: for an unknown name, with the nearest right one.
         """
         if old:
-            raise moved_option("compile", old)
+            raise unknown_option("compile", old, self.compile)
         chosen = optimizers.get(optimizer)
         loss = None if loss is None else losses.get(loss)
         if loss is not None and loss.reduction in (None, "none"):
@@ -131,7 +131,7 @@ class Trainer:
         Ctrl-C ends the run after the step in progress and returns the history so far.
         """
         if old:
-            raise moved_option("fit", old)
+            raise unknown_option("fit", old, self.fit)
         self._require_compiled("fit")
         if self.loss is None:
             raise RuntimeError("fit needs a loss: name one in compile(loss=...)")
@@ -258,7 +258,7 @@ class Trainer:
             the loss; with metrics a list of the loss and the metrics, in the order of ``compile``.
         """
         if old:
-            raise moved_option("evaluate", old)
+            raise unknown_option("evaluate", old, self.evaluate)
         self._require_compiled("evaluate")
         source = Feed(self, self.loss).source(_need_x(x), y, sample_weight, batch_size)
         _need_y(source, y)
@@ -310,7 +310,7 @@ class Trainer:
             steps: how many batches; None is all there are.
         """
         if old:
-            raise moved_option("predict", old)
+            raise unknown_option("predict", old, self.predict)
         source = Feed(self, None).source(_need_x(x), None, None, batch_size)
         place = self.backend
         results = []
