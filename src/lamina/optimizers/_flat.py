@@ -7,6 +7,7 @@ number of calls does not grow with the number of parameters, but for the binding
 
 from functools import partial
 from itertools import accumulate
+from math import prod
 
 from lamina.autograd import clock
 
@@ -24,7 +25,7 @@ class Flat:
 
     def __init__(self, xp, parameters, fills, earlier, kernel=None):
         arrays = [parameter.data for parameter in parameters]
-        ends = list(accumulate(array.size for array in arrays))
+        ends = list(accumulate(prod(array.shape) for array in arrays))
         self.parameters = parameters
         self.bounds = list(zip([0, *ends[:-1]], ends, strict=True))
         self.shapes = [array.shape for array in arrays]

@@ -109,7 +109,7 @@ class Layout:
                         f"a parameter keeps the shape the optimizer was built with: {p.name} had "
                         f"{tuple(shape)}, got {tuple(p.data.shape)}: make a new optimizer"
                     )
-                if p.data.dtype != view.dtype or backend.of(p.data) is not backend.of(view):
+                if backend.of(p.data) is not backend.of(view) or p.data.dtype != view.dtype:
                     same = False
         if same:
             for storage in self._storages:

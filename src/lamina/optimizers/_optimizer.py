@@ -192,7 +192,11 @@ class Optimizer:
         self._constrained = [p for p in parameters if p.constraint is not None]
         if self._held:
             held = {id(before.parameters[i]): g for i, g in self._held.items()}
-            self._held = {i: held[id(p)] for i, p in enumerate(parameters) if id(p) in held}
+            self._held = {
+                i: backend.of(p.data).asarray(held[id(p)], p.data.dtype)
+                for i, p in enumerate(parameters)
+                if id(p) in held
+            }
 
     def decays(self, parameter) -> bool:
         """Whether weight decay applies to a parameter."""
@@ -239,6 +243,9 @@ class Optimizer:
         """
         layout = self._built_layout()
         complete = layout.check(shards)
+        if layout.rebound() and not layout.reread():
+            self._lay_out(layout.parameters)
+            layout = self._layout
         if self.gradient_accumulation_steps is not None:
             shards = self._accumulate(shards)
             if shards is None:
@@ -251,9 +258,6 @@ class Optimizer:
             factors = norm_factors(shards[0], self.clipnorm, self.global_clipnorm)
         if not complete and all(g is None for g in shards[0]):
             raise ValueError("no parameter received a gradient: does the loss depend on any?")
-        if layout.rebound() and not layout.reread():
-            self._lay_out(layout.parameters)
-            layout = self._layout
         rate = self._learning_rate
         if callable(rate):
             rate = float(rate(self.iterations))
