@@ -16,8 +16,8 @@ from lamina.kernels import parameters as blocks
 
 SHAPES = [(3, 4), (4,), (), (2, 3, 2)]
 
-# What each rule says, by element, in float64 and from the papers' own symbols: s is a dictionary that
-# lives on between steps, t the step from 1.
+# What each rule says, by element, in float64 and from the papers' own symbols: s is a dictionary
+# that lives on between steps, t the step from 1.
 
 
 def sgd(w, g, s, t, lr, momentum=0.0, nesterov=False):
@@ -165,10 +165,10 @@ def numpy_backend():
     return backend.get("numpy")
 
 
-@pytest.fixture
-def small_blocks(monkeypatch):
+@pytest.fixture(params=[8, 32])
+def small_blocks(request, monkeypatch):
     """Blocks so small that the test's parameters are cut, gathered and shared among threads."""
-    monkeypatch.setattr(blocks, "BLOCK", 5)
+    monkeypatch.setattr(blocks, "BLOCK", request.param)
 
 
 @pytest.mark.parametrize("rule", RULES)

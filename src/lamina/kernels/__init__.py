@@ -1,1 +1,1 @@
-"""The room of fast paths: portable and native kernels, each held equal to its definition by tests."""
+"""The room of fast paths: kernels, each held equal to its definition by the tests."""

@@ -35,8 +35,8 @@ def get(identifier) -> Optimizer | None:
     """The optimizer that a name, a class, a configuration or an optimizer stands for.
 
     Args:
-        identifier: "adam" or any other name in any case, for the defaults; an ``Optimizer`` class or
-            object; a dictionary from ``serialize``; or None, which stays None.
+        identifier: "adam" or any other name in any case, for the defaults; an ``Optimizer`` class
+            or object; a dictionary from ``serialize``; or None, which stays None.
 
     Raises:
         ValueError: for an unknown name.

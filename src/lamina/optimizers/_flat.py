@@ -1,8 +1,8 @@
 """The parameters of a model as one vector, on any array library.
 
 A step is the rule applied once to the whole vector, out of place; then every parameter is bound to
-its part of the new one. Nothing relies on views sharing memory, and nothing waits for the device. The
-number of calls does not grow with the number of parameters, but for the binding.
+its part of the new one. Nothing relies on views sharing memory, and nothing waits for the device.
+The number of calls does not grow with the number of parameters, but for the binding.
 """
 
 from functools import partial
