@@ -3,8 +3,7 @@
 A rule is one short pure function, ``update``, over pieces of any shape; see ``sgd.py`` for the
 shortest. To add one: a class with ``slots`` and ``update`` in a file of its own, its name in
 ``__init__.py``, and its formula in the tests. How parameters are stored and stepped fast is in
-``_layout.py``; clipping by norm and accumulation in
-``_gradients.py``.
+``_layout.py``; clipping by norm and accumulation in ``_gradients.py``.
 """
 
 from collections.abc import Callable, Iterable, Sequence
