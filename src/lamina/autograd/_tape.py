@@ -106,7 +106,7 @@ class RuleNode(Node):
 
 
 class KernelNode(Node):
-    """An op computed by a kernel. Edges: (vertex, position of the argument, shape, dtype)."""
+    """An op computed by a kernel. Edges: (vertex, position of the argument)."""
 
     __slots__ = ("inputs", "options", "pullback", "replay", "xp")
 
@@ -122,7 +122,7 @@ class KernelNode(Node):
         if self.pullback is None:
             raise _released(self)
         gradients = self.pullback(g)
-        for vertex, position, _, _ in self.edges:
+        for vertex, position in self.edges:
             yield vertex, gradients[position]
 
     def pull_tensors(self, g):
@@ -130,7 +130,7 @@ class KernelNode(Node):
             raise _released(self)
         from lamina.autograd._namespace import differentiable
 
-        positions = [edge[1] for edge in self.edges]
+        positions = [position for _, position in self.edges]
         arguments = [_revive(value, vertex, self) for value, vertex in self.inputs]
         for position in positions:
             arguments[position] = alias(arguments[position])
@@ -138,7 +138,7 @@ class KernelNode(Node):
         roots = list(zip(out, g, strict=True)) if isinstance(out, tuple) else [(out, g)]
         wanted = [vertex_of(arguments[position]) for position in positions]
         found = sweep([r for r in roots if r[1] is not None], wanted, create_graph=True)
-        for (vertex, *_), own in zip(self.edges, wanted, strict=True):
+        for (vertex, _), own in zip(self.edges, wanted, strict=True):
             if own in found:
                 yield vertex, found[own]
 
@@ -308,12 +308,13 @@ class _Plain:
         self._xp = xp
 
     def __getattr__(self, name):
-        found = getattr(scatter, name, None) if name in BEYOND else getattr(self._xp, name)
+        found = BEYOND.get(name) or getattr(self._xp, name)
         setattr(self, name, found)
         return found
 
 
-BEYOND = ("add_along_axis", "add_at", "setitem_zeros")
+BEYOND = {name: getattr(scatter, name) for name in ("add_along_axis", "add_at", "setitem_zeros")}
+"""Functions on raw arrays that have rules and are not the standard's; primitives add theirs."""
 
 _plains: dict = {}
 

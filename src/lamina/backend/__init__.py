@@ -5,7 +5,7 @@ it is running on. To support another library, look at ``_backend.py`` alone.
 """
 
 from lamina.backend import blas, memory, random, scatter, workers
-from lamina.backend._backend import Backend, get, is_array, namespace, of, use
+from lamina.backend._backend import Backend, get, is_array, name, namespace, of, use
 from lamina.config import epsilon, floatx, set_floatx
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "get",
     "is_array",
     "memory",
+    "name",
     "namespace",
     "of",
     "random",

@@ -189,6 +189,11 @@ def namespace(array):
     return found if found is not None else _resolve(array)
 
 
+def name(xp) -> str:
+    """The name of a raw namespace: "numpy", "cupy", ..."""
+    return _names[xp]
+
+
 def is_array(value) -> bool:
     """Whether ``value`` is an array of some array-API library (lists and numbers are not)."""
     if type(value) in _namespaces:

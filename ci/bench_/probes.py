@@ -1,0 +1,91 @@
+"""What needs a fresh process each time: ``probes.py NAME [ARGUMENT]`` prints one number as JSON."""
+
+import gc
+import json
+import os
+import sys
+import time
+
+import peers
+from works import WORKS, mlp_of
+
+BACKEND = os.environ.get("BENCH_BACKEND", "numpy")
+
+
+def peak_megabytes(library):
+    """Largest resident memory of a process that trains the mlp for 100 steps."""
+    import resource
+
+    getattr(peers, library)(WORKS["mlp"], "step", BACKEND)(100)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def digits_seconds():
+    """Seconds from nothing but the data to 97 % of unseen digits read, in steps of one epoch."""
+    import lamina
+    from lamina import layers
+
+    (x, y), (x_test, y_test) = lamina.datasets.digits.load_data()
+    x, x_test = (part.reshape(len(part), -1).astype("float32") / 16 for part in (x, x_test))
+    lamina.utils.set_random_seed(0)
+    start = time.perf_counter()
+    model = lamina.Sequential(
+        [layers.Input((64,)), layers.Dense(128, activation="relu"), layers.Dense(10, "softmax")],
+        backend=BACKEND,
+    )
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    for _ in range(200):
+        model.fit(x, y, batch_size=32, verbose=0)
+        if model.evaluate(x_test, y_test, verbose=0, return_dict=True)["accuracy"] >= 0.97:
+            return time.perf_counter() - start
+    raise RuntimeError("97 % was not reached in 200 epochs")
+
+
+def growth():
+    """Milliseconds of an mlp step by batch (at width 512) and by width (at batch 128)."""
+    found = {}
+    for kind, sizes in (("batch", (64, 128, 256, 512, 1024)), ("width", (128, 256, 512, 1024))):
+        for size in sizes:
+            work = mlp_of(512, size) if kind == "batch" else mlp_of(size, 128)
+            run = peers.lamina(work, "step", BACKEND)
+            run(3)
+            found[f"{kind} {size}"] = {
+                "ms": 1e3 * min(_clocked(run, 5) for _ in range(7)),
+                "parameters": work.parameters,
+            }
+    return found
+
+
+def leak_kilobytes(calls):
+    """Memory gained by that many calls of predict and train_on_batch, the collector being off."""
+    gc.disable()
+    work = WORKS["64-64-10"]
+    model = peers.lamina_model(work, BACKEND)
+    x, y = work.data()
+
+    def call(count):
+        for _ in range(count):
+            model.train_on_batch(x, y)
+            model.predict(x, verbose=0)
+
+    call(int(calls) // 10)
+    before = _resident_kilobytes()
+    call(int(calls))
+    return _resident_kilobytes() - before
+
+
+def _resident_kilobytes():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def _clocked(run, steps):
+    start = time.perf_counter()
+    run(steps)
+    return (time.perf_counter() - start) / steps
+
+
+if __name__ == "__main__":
+    name, *arguments = sys.argv[1:]
+    print(json.dumps(globals()[name](*arguments)))

@@ -1,0 +1,137 @@
+"""The record in words: times with ratios, the bars with yes or no, and what changed."""
+
+import statistics
+
+# (what is held against what, the most it may be)
+BARS = (
+    ("xor step / PyTorch", ("times", "xor", "lamina step"), ("times", "xor", "torch step"), 1 / 4),
+    (
+        "64-64-10 step / PyTorch",
+        ("times", "64-64-10", "lamina step"),
+        ("times", "64-64-10", "torch step"),
+        1 / 3,
+    ),
+    ("xor fit / Keras fit", ("times", "xor", "lamina fit"), ("times", "xor", "keras fit"), 1 / 3),
+    (
+        "64-64-10 fit / Keras fit",
+        ("times", "64-64-10", "lamina fit"),
+        ("times", "64-64-10", "keras fit"),
+        1 / 3,
+    ),
+    (
+        "mlp step / PyTorch",
+        ("times", "mlp", "lamina step"),
+        ("times", "mlp", "torch step"),
+        1 / 1.2,
+    ),
+    (
+        "mlp fit / scikit-learn",
+        ("times", "mlp", "lamina fit"),
+        ("times", "mlp", "sklearn fit"),
+        1 / 2,
+    ),
+    ("mlp peak memory / PyTorch", ("memory", "lamina"), ("memory", "torch"), 1.0),
+    ("import / import numpy", ("import", "lamina"), ("import", "numpy"), 1.3),
+    ("digits to 97 %, seconds", ("digits",), None, 5.0),
+    ("memory gained, kB", ("leak",), None, 1024.0),
+)
+# How much more a step may cost than twice as much when the batch or the parameters double.
+LINEAR = 1.15
+
+
+def best(record: dict, path: tuple) -> float | None:
+    """The least of the runs at a path of keys; None where there are none, but a reason."""
+    found = record
+    for key in path:
+        found = found.get(key) if isinstance(found, dict) else None
+    if isinstance(found, list):
+        return min(found) if found else None
+    return found if isinstance(found, int | float) else None
+
+
+def times(record: dict) -> list[str]:
+    """Milliseconds per step, best and median, and how many times ours each library takes."""
+    lines = [f"{'ms per step':<12}{'':<14}{'best':>10}{'median':>10}{'/ ours':>9}"]
+    for work, rows in record["times"].items():
+        for name, runs in rows.items():
+            head = f"{work:<12}{name:<14}"
+            if not isinstance(runs, list):
+                lines.append(f"{head}  {runs}")
+                continue
+            ours = best(record, ("times", work, "lamina fit" if "fit" in name else "lamina step"))
+            ratio = f"{min(runs) / ours:9.2f}" if ours else ""
+            lines.append(f"{head}{min(runs):10.4f}{statistics.median(runs):10.4f}{ratio}")
+    return lines
+
+
+def others(record: dict) -> list[str]:
+    """Memory, import, digits and growth."""
+    lines = [""]
+    for title, key, unit, scale in (
+        ("peak memory", "memory", "MiB", 1),
+        ("import", "import", "ms", 1e3),
+    ):
+        for name, runs in record[key].items():
+            told = f"{min(runs) * scale:10.1f} {unit}" if isinstance(runs, list) else f"  {runs}"
+            lines.append(f"{title:<12}{name:<14}{told}")
+    for title, key, unit in (("digits 97 %", "digits", "s"), ("leak", "leak", "kB")):
+        value = best(record, (key,))
+        told = f"{value:10.2f} {unit}" if value is not None else f"  {record[key]}"
+        lines.append(f"{title:<12}{'lamina':<14}{told}")
+    growth = record["growth"]
+    if not isinstance(growth, dict):
+        return [*lines, f"growth      {growth}"]
+    lines += ["", f"{'mlp step of':<14}{'parameters':>12}{'ms':>10}{'/ the row above':>17}"]
+    before = None
+    for name, row in growth.items():
+        same = before is not None and before[0].split()[0] == name.split()[0]
+        ratio = f"{row['ms'] / before[1]:17.2f}" if same else ""
+        lines.append(f"{name:<14}{row['parameters']:>12,}{row['ms']:10.3f}{ratio}")
+        before = name, row["ms"]
+    return lines
+
+
+def bars(record: dict) -> list[tuple[str, float | None, float, bool | None]]:
+    """(name, measured, the most it may be, whether it is met; None where it was not measured)."""
+    found = []
+    for name, ours, theirs, most in BARS:
+        value, other = best(record, ours), best(record, theirs) if theirs else 1.0
+        value = value / other if value is not None and other else None
+        found.append((name, value, most, None if value is None else value <= most))
+    growth = record["growth"]
+    for kind, work in (("batch", "samples"), ("width", "parameters")):
+        value = linearity(growth, kind) if isinstance(growth, dict) else None
+        met = None if value is None else value <= LINEAR
+        found.append((f"cost of twice the {work} / 2", value, LINEAR, met))
+    return found
+
+
+def linearity(growth: dict, kind: str) -> float:
+    """How the cost grew over how the batch (or the parameters) grew, at the largest two sizes."""
+    small, large = [name for name in growth if name.startswith(kind)][-2:]
+    if kind == "batch":
+        work = int(large.split()[1]) / int(small.split()[1])
+    else:
+        work = growth[large]["parameters"] / growth[small]["parameters"]
+    return growth[large]["ms"] / growth[small]["ms"] / work
+
+
+def verdict(record: dict) -> list[str]:
+    """The bars as lines."""
+    lines = ["", f"{'bar':<32}{'measured':>10}{'at most':>10}  met"]
+    for name, value, most, met in bars(record):
+        told = "not measured" if met is None else ("yes" if met else "NO")
+        shown = "-" if value is None else f"{value:.3f}"
+        lines.append(f"{name:<32}{shown:>10}{most:>10.3f}  {told}")
+    return lines
+
+
+def changes(record: dict, last: dict) -> list[str]:
+    """Best times now over the last recorded ones, ours and the others' (which tell the machine)."""
+    lines = ["", f"{'now / last recorded':<20}{last.get('date', ''):>16}"]
+    for work, rows in record["times"].items():
+        for name in rows:
+            now, then = best(record, ("times", work, name)), best(last, ("times", work, name))
+            if now and then:
+                lines.append(f"{work:<12}{name:<14}{now / then:10.2f}")
+    return lines

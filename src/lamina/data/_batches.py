@@ -1,0 +1,170 @@
+"""Batches: what the training loop draws from, whatever the data came as.
+
+A source tells ``steps`` (batches in an epoch, None where only trying tells), and ``epoch(order)``
+iterates over (x, y, sample_weight) on the model's backend, with None for what there is not.
+"""
+
+import numpy as np
+
+from lamina import backend
+from lamina.data._convert import as_array, check_finite
+
+_WHOLE = 1 << 30  # arrays up to this many bytes are converted whole, larger ones piece by piece
+_PIECE = 4 << 20  # bytes gathered at once when rows are taken in random order
+
+
+def is_iterable_of_batches(x) -> bool:
+    """Whether ``x`` yields batches, as generators and loaders do, rather than being the data."""
+    if isinstance(x, list | tuple | str | bytes | dict) or hasattr(x, "columns"):
+        return False
+    if hasattr(x, "shape") or hasattr(x, "__array__") or hasattr(x, "__dlpack__"):
+        return False
+    return hasattr(x, "__iter__") or hasattr(x, "__getitem__")
+
+
+class ArrayBatches:
+    """Batches of rows of arrays.
+
+    Args:
+        arrays: x, y and sample_weight, each an array of any backend or None, of equal length.
+        dtypes: the dtype that each becomes.
+        batch_size: rows in a batch; the last may have fewer.
+        place: the backend that batches are given on.
+        names: what to call them in messages.
+        check: called with every array, or piece of a large one, after conversion: (array, name).
+    """
+
+    def __init__(self, arrays, dtypes, batch_size, place, names=("x", "y", "sample_weight"), check=None):
+        self.rows = arrays[0].shape[0]
+        for array, name in zip(arrays, names, strict=True):
+            if array is not None and array.shape[0] != self.rows:
+                raise ValueError(
+                    f"{names[0]} and {name} must have as many rows, got {self.rows} and "
+                    f"{array.shape[0]}"
+                )
+        if not self.rows:
+            raise ValueError(f"{names[0]} has no rows: pass at least one sample")
+        self.batch_size = min(batch_size, self.rows)
+        self.steps = -(-self.rows // self.batch_size)
+        self._place = place
+        self._columns = [
+            None if array is None else _Column(array, dtype, place, name, check)
+            for array, dtype, name in zip(arrays, dtypes, names, strict=True)
+        ]
+
+    def epoch(self, order=None):
+        """One pass over all rows.
+
+        Args:
+            order: None, or a NumPy permutation of the rows.
+        """
+        size, rows = self.batch_size, self.rows
+        columns = self._columns
+        if order is None and all(c is None or c.whole is not None for c in columns):
+            piece_rows = rows
+        else:
+            row_bytes = max(c.row_bytes for c in columns if c is not None)
+            piece_rows = max(1, _PIECE // max(1, row_bytes * size)) * size
+        for start in range(0, rows, piece_rows):
+            stop = min(start + piece_rows, rows)
+            wanted = slice(start, stop) if order is None else order[start:stop]
+            pieces = [None if c is None else c.take(wanted) for c in columns]
+            if stop - start <= size:
+                yield pieces
+                continue
+            for first in range(0, stop - start, size):
+                last = min(first + size, stop - start)
+                yield [None if p is None else p[first:last, ...] for p in pieces]
+
+
+class _Column:
+    """One array: converted whole where that is cheap, else piece by piece as it is read."""
+
+    def __init__(self, array, dtype, place, name, check):
+        self.dtype, self.place, self.name, self.check = dtype, place, name, check
+        self.source = array
+        count = 1
+        for n in array.shape[1:]:
+            count *= n
+        self.row_bytes = count * 4
+        limit = _WHOLE
+        free = place.free_memory()
+        if free is not None:
+            limit = min(limit, free // 4)
+        on_disk = isinstance(array, np.memmap)
+        small = self.row_bytes * array.shape[0] <= limit
+        ready = place.owns(array) and array.dtype == place.dtype(dtype)
+        self.whole = None
+        if not on_disk and (ready or small):
+            self.whole = self._converted(array, 0)
+
+    def _converted(self, piece, first_row):
+        piece = self.place.asarray(piece, self.dtype)
+        if self.check is not None:
+            self.check(piece, self.name, first_row)
+        return piece
+
+    def take(self, wanted):
+        """The rows of a slice, or of a NumPy array of row numbers."""
+        if self.whole is not None:
+            if isinstance(wanted, slice):
+                return self.whole[wanted, ...]
+            if self.place.is_host:
+                return self.whole[wanted]
+            return self.place.xp.take(self.whole, self.place.asarray(wanted), axis=0)
+        if isinstance(wanted, slice):
+            return self._converted(np.asarray(self.source[wanted]), wanted.start)
+        if isinstance(self.source, np.ndarray):
+            return self._converted(self.source[wanted], 0)
+        source = backend.of(self.source)
+        return self._converted(source.xp.take(self.source, source.asarray(wanted), axis=0), 0)
+
+
+class IterableBatches:
+    """Batches from an iterable of x, (x, y) or (x, y, sample_weight).
+
+    A list-like loader (``__len__`` and ``__getitem__``) starts anew every epoch; so does anything
+    whose ``iter()`` does. A generator goes on where the epoch before left it.
+
+    Args:
+        iterable: where the batches come from.
+        convert: called with (x, y, sample_weight) of every batch, returns them converted.
+    """
+
+    rows = None
+
+    def __init__(self, iterable, convert):
+        self._iterable = iterable
+        self._convert = convert
+        self.steps = len(iterable) if hasattr(iterable, "__len__") else None
+        self.is_spent_by_use = iter(iterable) is iterable if hasattr(iterable, "__iter__") else False
+
+    def epoch(self, order=None):
+        """The batches from here on: all of an epoch, or of what a generator still has."""
+        for batch in self._raw():
+            parts = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
+            if not 1 <= len(parts) <= 3:
+                raise ValueError(
+                    "a batch is x, (x, y) or (x, y, sample_weight), got "
+                    f"{len(parts)} parts: look at what the iterable yields"
+                )
+            x, y, weight = (*parts, None, None)[:3]
+            yield self._convert(x, y, weight)
+
+    def _raw(self):
+        if hasattr(self._iterable, "__iter__"):
+            return iter(self._iterable)
+        return (self._iterable[i] for i in range(len(self._iterable)))
+
+
+def single(data, what, dtype, place, check):
+    """One batch's array, converted and checked."""
+    array = place.asarray(as_array(data, what), dtype)
+    if check is not None:
+        check(array, what, 0)
+    return array
+
+
+def finite(array, name, first_row):
+    """The check that every float must be a number."""
+    check_finite(array, name, first_row)

@@ -1,0 +1,27 @@
+"""The room of layers: one concept per file; ``_layer.py`` is what they all are."""
+
+from lamina.layers._layer import Layer
+from lamina.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from lamina.layers.dense import Dense
+from lamina.layers.dropout import Dropout
+from lamina.layers.input import Input, InputLayer
+from lamina.layers.rescaling import Normalization, Rescaling
+from lamina.layers.reshaping import Flatten, Reshape
+
+__all__ = [
+    "ELU",
+    "Activation",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "Input",
+    "InputLayer",
+    "Layer",
+    "LeakyReLU",
+    "Normalization",
+    "PReLU",
+    "ReLU",
+    "Rescaling",
+    "Reshape",
+    "Softmax",
+]

@@ -1,0 +1,371 @@
+"""Layer: parameters, shapes and one line of mathematics.
+
+A layer of your own declares its settings in ``__init__``, makes its parameters in ``build`` and
+computes in ``call``; everything else on this page is what the library does around that.
+
+    class Scale(lamina.layers.Layer):
+        def build(self, input_shape):
+            self.scale = self.add_weight((input_shape[-1],), initializer="ones", name="scale")
+
+        def call(self, inputs):
+            return inputs * self.scale
+"""
+
+import itertools
+
+from lamina import backend, config, constraints, initializers, regularizers
+from lamina.autograd import Parameter, Tensor, no_grad
+from lamina.autograd import _debug as debug
+from lamina.backend.random import Generator, next_seed
+from lamina.layers import _passes
+from lamina.layers._names import moved_option, unique_name
+
+
+class _Structure:
+    """Counts changes to any model's structure, so that lists of parameters can be kept."""
+
+    version = 0
+
+    @classmethod
+    def changed(cls) -> None:
+        cls.version += 1
+
+
+class Layer:
+    """A function of arrays with parameters.
+
+    Args:
+        activity_regularizer: None, or a regularizer of the layer's output, added to the loss.
+        trainable: whether its parameters are trained.
+        dtype: the dtype of its parameters; None means ``config.floatx()`` when it is built.
+        name: its name in messages, summaries and files; by default its class's, numbered.
+        input_shape: the shape of one sample, where this is the first layer of a model.
+        input_dim: the same for samples of one axis.
+
+    Attributes:
+        built: whether its parameters exist.
+        seed: what its random numbers come from.
+    """
+
+    uses_whole_batch = False  # True where samples of a batch depend on one another in training
+    takes_integers = False  # True where inputs are numbers of things, not amounts
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer=None,
+        trainable=True,
+        dtype=None,
+        name=None,
+        input_shape=None,
+        input_dim=None,
+        **unknown,
+    ):
+        if unknown:
+            raise moved_option(type(self).__name__, unknown)
+        if input_dim is not None:
+            input_shape = (input_dim,)
+        self.name = name or unique_name(type(self).__name__)
+        self.dtype = dtype
+        self.built = False
+        self.seed = next_seed()
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.declared_shape = None if input_shape is None else (None, *input_shape)
+        self._trainable = bool(trainable)
+        self._weights: list[Parameter] = []
+        self._constants: list[Parameter] = []
+        self._backend = None
+        self._accepted = None  # the shape of a sample that was last found right
+        self._input_shape = None  # what build got
+        self._calls = itertools.count()
+        self._takes_training = _names_argument(self.call, "training")
+
+    # ---- what a layer of your own defines ---------------------------------------------------
+
+    def build(self, input_shape) -> None:
+        """Make the parameters for inputs of ``input_shape``, whose first axis, None, is the batch."""
+
+    def call(self, inputs):
+        """The mathematics. May take ``training``: whether this is a step of training."""
+        raise NotImplementedError(f"{self} defines no call(inputs): write one that computes it")
+
+    def check_input(self, shape) -> None:
+        """Raise where a batch of ``shape`` does not fit what the layer was built for."""
+        if self._input_shape is not None and len(shape) != len(self._input_shape):
+            raise self.input_error(f"inputs with {len(self._input_shape)} axes", shape)
+
+    def get_config(self) -> dict:
+        """The settings from which an equal layer can be made."""
+        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
+        return config
+
+    # ---- parameters -------------------------------------------------------------------------
+
+    def add_weight(
+        self,
+        shape=(),
+        initializer="glorot_uniform",
+        dtype=None,
+        trainable=True,
+        regularizer=None,
+        constraint=None,
+        name=None,
+    ) -> Parameter:
+        """Make a parameter: in ``build``, as ``self.kernel = self.add_weight(...)``.
+
+        Args:
+            shape: its shape.
+            initializer: a name, an initializer, or a function (shape, dtype) -> array.
+            dtype: its dtype; None is the layer's.
+            trainable: False for numbers the layer keeps but no optimizer changes.
+            regularizer: a name or function of a penalty on it, added to the loss.
+            constraint: a name or function that it satisfies after every step.
+            name: its name within the layer.
+        """
+        place = self.backend
+        number = len(self._weights) + len(self._constants)
+        rng = Generator(self.seed, "weight", number)
+        dtype = dtype or self.dtype or config.floatx()
+        value = initializers.get(initializer)(tuple(shape), dtype, rng=rng)
+        parameter = Parameter(
+            place.asarray(value, dtype),
+            name=name or f"weight_{number}",
+            trainable=trainable and self._trainable,
+            regularizer=regularizers.get(regularizer),
+            constraint=constraints.get(constraint),
+        )
+        (self._weights if trainable else self._constants).append(parameter)
+        _Structure.changed()
+        return parameter
+
+    @property
+    def backend(self):
+        """Where its parameters live: its model's backend, or the one in use when it was built."""
+        if self._backend is None:
+            self._backend = backend.get()
+        return self._backend
+
+    @property
+    def trainable(self) -> bool:
+        """Whether its parameters are trained. Setting it freezes or frees the layers inside too."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for parameter in self._weights:
+            parameter.trainable = self._trainable
+        for layer in self.sublayers():
+            layer.trainable = value
+        _Structure.changed()
+
+    def sublayers(self) -> list["Layer"]:
+        """The layers held by this layer's attributes, directly or in lists, tuples and dicts."""
+        found = []
+        for attribute, value in vars(self).items():
+            if not attribute.startswith("_"):
+                _collect_layers(value, found)
+        return found
+
+    def layers_within(self) -> list["Layer"]:
+        """This layer and all layers inside it, each once, in order."""
+        found, stack = [], [self]
+        while stack:
+            layer = stack.pop()
+            if not any(layer is other for other in found):
+                found.append(layer)
+                stack.extend(reversed(layer.sublayers()))
+        return found
+
+    @property
+    def weights(self) -> list[Parameter]:
+        """All its parameters: the trainable ones of every layer first, then the others."""
+        inside = self.layers_within()
+        trained = [p for layer in inside for p in layer._weights]
+        return trained + [p for layer in inside for p in layer._constants]
+
+    @property
+    def trainable_weights(self) -> list[Parameter]:
+        """The parameters that an optimizer changes."""
+        return [p for p in self.weights if p.trainable]
+
+    @property
+    def non_trainable_weights(self) -> list[Parameter]:
+        """The parameters that no optimizer changes."""
+        return [p for p in self.weights if not p.trainable]
+
+    trainable_variables = trainable_weights
+    variables = weights
+
+    def get_weights(self) -> list:
+        """Copies of all parameters as NumPy arrays, in the order of ``weights``."""
+        return [p.numpy() for p in self.weights]
+
+    def set_weights(self, weights) -> None:
+        """Set all parameters at once, in the order of ``get_weights``.
+
+        Raises:
+            ValueError: for another number of arrays or another shape; then nothing is changed.
+        """
+        parameters, weights = self.weights, list(weights)
+        if len(weights) != len(parameters):
+            raise ValueError(
+                f"{self} has {len(parameters)} weights, got {len(weights)}: pass what "
+                "get_weights() of an equal layer gives"
+                + ("" if self.built else " (this one is not built yet: call it on a batch first)")
+            )
+        given = [self.backend.asarray(w.data if isinstance(w, Tensor) else w) for w in weights]
+        for parameter, value in zip(parameters, given, strict=True):
+            if tuple(value.shape) != tuple(parameter.shape):
+                raise ValueError(
+                    f'weight "{parameter.name}" of {self} has shape {tuple(parameter.shape)}, '
+                    f"got {tuple(value.shape)}: nothing was set"
+                )
+        for parameter, value in zip(parameters, given, strict=True):
+            parameter.assign(value)
+
+    def count_params(self) -> int:
+        """How many numbers its parameters hold together."""
+        return sum(p.size for p in self.weights)
+
+    # ---- calling ----------------------------------------------------------------------------
+
+    def __call__(self, inputs, training=False):
+        """Compute; builds the layer on its first call.
+
+        Args:
+            inputs: an array or tensor whose first axis is the batch.
+            training: whether this is a step of training, where dropout and the like act.
+        """
+        if not self.built or debug.enabled or not hasattr(inputs, "shape"):
+            return self._careful_call(inputs, training)
+        shape = inputs.shape
+        if shape[1:] != self._accepted:
+            self.check_input(shape)
+            self._accepted = shape[1:]
+        try:
+            out = self.call(inputs, training=training) if self._takes_training else self.call(inputs)
+        except Exception as error:
+            raise self._explained(error, inputs) from error
+        if self.activity_regularizer is not None:
+            _passes.add_loss(self.activity_regularizer(out))
+        return out
+
+    def _careful_call(self, inputs, training):
+        """A call that converts, builds, or notes for ``debug_nans`` where it is."""
+        if not hasattr(inputs, "shape"):
+            inputs = self.backend.asarray(inputs)
+        if not self.built:
+            if self._backend is None:
+                data = inputs.data if isinstance(inputs, Tensor) else inputs
+                self._backend = backend.of(data)
+            self.build_for((None, *inputs.shape[1:]))
+        if not debug.enabled:
+            return self(inputs, training=training)
+        with debug.inside(self.name):
+            self.check_input(inputs.shape)
+            out = self.call(inputs, training=training) if self._takes_training else self.call(inputs)
+            if self.activity_regularizer is not None:
+                _passes.add_loss(self.activity_regularizer(out))
+            return out
+
+    def build_for(self, input_shape) -> None:
+        """``build`` once, remembering the shape."""
+        if self.built:
+            return
+        self._input_shape = None
+        self.check_input(tuple(input_shape))
+        with self.backend.scope():
+            self.build(tuple(input_shape))
+        self._input_shape = tuple(input_shape)
+        self.built = True
+
+    def compute_output_shape(self, input_shape) -> tuple:
+        """The shape of the result for inputs of ``input_shape``; None stays None.
+
+        Found by running the layer on one sample of zeros, so no layer writes its shapes twice.
+        """
+        self.build_for(input_shape)
+        probe = tuple(1 if n is None else n for n in input_shape)
+        xp, place = self.backend.xp, self.backend
+        dtype = "int32" if self.takes_integers else self.dtype or config.floatx()
+        with no_grad(), _passes.Pass(), place.scope():
+            zeros = xp.zeros(probe, dtype=place.dtype(dtype), device=place.device)
+            shape = tuple(self(zeros).shape)
+        self._accepted = None
+        return (input_shape[0], *shape[1:])
+
+    def random(self) -> Generator:
+        """The stream of this call's random numbers, such as a dropout mask's.
+
+        In a training step it is named by the step and the shard, never by what was drawn before.
+        """
+        current = _passes.current()
+        if current is None:
+            return Generator(self.seed, "call", next(self._calls))
+        return Generator(self.seed, "step", current.step, current.shard)
+
+    def add_loss(self, loss) -> None:
+        """Add a number computed in ``call`` to the loss of this step."""
+        _passes.add_loss(loss)
+
+    # ---- messages ---------------------------------------------------------------------------
+
+    def input_error(self, expected: str, shape, remedy: str = "") -> ValueError:
+        """The error for inputs of ``shape`` where ``expected`` is expected."""
+        shape = tuple(shape)
+        built = self._input_shape
+        if not remedy and built is not None and len(shape) == len(built) - 1:
+            if shape == built[1:]:
+                remedy = "one sample lacks the batch axis: pass x[None]"
+        return ValueError(
+            f"{self} expects {expected}, got {shape}" + (f": {remedy}" if remedy else "")
+        )
+
+    def _explained(self, error, inputs):
+        """``error`` as the user should read it, with this layer's name where it helps."""
+        if getattr(error, "lamina_layer", None):
+            return error
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            told = MemoryError(
+                f"memory ran out in {self} for inputs of shape {tuple(inputs.shape)} ({error})"
+            )
+            told.lamina_layer = self.name
+            return told
+        data = inputs.data if isinstance(inputs, Tensor) else inputs
+        if self.weights and backend.is_array(data) and not self.backend.owns(data):
+            told = ValueError(
+                f"{self} lives on {self.backend}, its input on {backend.of(data)}: move the one "
+                f"with lamina.backend.get('{self.backend}').asarray(x), or the model with "
+                f"model.to('{backend.of(data)}')"
+            )
+            told.lamina_layer = self.name
+            return told
+        return error
+
+    def __str__(self) -> str:
+        return f'{type(self).__name__} "{self.name}"'
+
+    def __repr__(self) -> str:
+        built = f", input_shape={self._input_shape}" if self.built and self._input_shape else ""
+        return f'<{type(self).__name__} name="{self.name}"{built}>'
+
+
+def _names_argument(function, name: str) -> bool:
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return False
+    return name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def _collect_layers(value, found) -> None:
+    if isinstance(value, Layer):
+        found.append(value)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _collect_layers(item, found)
+    elif isinstance(value, dict):
+        for item in value.values():
+            _collect_layers(item, found)

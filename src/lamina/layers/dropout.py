@@ -1,0 +1,42 @@
+"""Dropout."""
+
+from lamina.layers._layer import Layer
+
+
+class Dropout(Layer):
+    """In training, sets inputs to 0 at random and scales the others so that the mean stays.
+
+    ``inputs * mask / (1 - rate)``, where mask is 0 with probability ``rate``, else 1; otherwise
+    ``inputs``. Srivastava et al., "Dropout", JMLR 15, 2014 (scaled in training, not in use).
+
+    Args:
+        rate: the share of inputs set to 0, from 0 to below 1.
+        noise_shape: the shape of the mask, broadcast over the inputs: (None, 1, 8) uses one mask
+            for all positions along the second axis. None stands for the inputs' own length.
+        seed: makes the masks repeatable on their own.
+    """
+
+    def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
+            raise ValueError(f"{self} needs a rate from 0 to below 1, got {rate!r}")
+        self.rate = rate
+        self.noise_shape = noise_shape
+        if seed is not None:
+            self.seed = seed
+
+    def call(self, inputs, training=False):
+        if not training or self.rate == 0:
+            return inputs
+        shape = tuple(inputs.shape)
+        if self.noise_shape is not None:
+            shape = tuple(
+                n if wanted is None else wanted
+                for n, wanted in zip(shape, self.noise_shape, strict=True)
+            )
+        dtype = self.backend.dtype_name(inputs.dtype)
+        kept = self.random().uniform(shape) >= self.rate
+        return inputs * self.backend.asarray(kept * (1.0 / (1.0 - self.rate)), dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate, "noise_shape": self.noise_shape}

@@ -1,0 +1,6 @@
+"""The room of models: stacking layers, training them, watching them train."""
+
+from lamina.models.model import Model
+from lamina.models.sequential import Sequential
+
+__all__ = ["Model", "Sequential"]

@@ -1,0 +1,104 @@
+"""Sequential: layers one after the other."""
+
+from lamina.layers import Input, Layer
+from lamina.layers._layer import _Structure
+from lamina.models.model import Model
+
+
+class Sequential(Model):
+    """A stack of layers, each fed with the result of the one before.
+
+    Its shapes are known, and its parameters made, as soon as the first layer declares them
+    (``layers.Input((8,))``, ``input_shape=``, ``input_dim=``); else with the first batch.
+
+    Args:
+        layers: the layers, in order.
+        trainable: whether they are trained.
+        name: its name in messages and files.
+        backend: "numpy", "cupy", ...; None is the one in use.
+
+    Example:
+        >>> model = lamina.Sequential([layers.Input((2,)), layers.Dense(4), layers.Dense(1)])
+    """
+
+    def __init__(self, layers=None, trainable=True, name=None, *, backend=None):
+        super().__init__(backend=backend, trainable=trainable, name=name)
+        self.stack: list[Layer] = []
+        for layer in layers or ():
+            self.add(layer)
+
+    def add(self, layer, rebuild=True) -> None:
+        """Put a layer on top."""
+        if not isinstance(layer, Layer):
+            remedy = f": write {layer.__name__}(...)" if isinstance(layer, type) else ""
+            raise TypeError(f"Sequential is made of layers, got {layer!r}{remedy}")
+        if any(layer is other for other in self.stack):
+            raise ValueError(f"{layer} is in {self} already: a layer can be stacked once")
+        if any(layer.name == other.name for other in self.stack):
+            raise ValueError(f'two layers of {self} are named "{layer.name}": give one another name')
+        if isinstance(layer, Input) and self.stack:
+            raise ValueError(f"{layer} declares the input of {self} and must come first")
+        if not self.trainable:
+            layer.trainable = False
+        self.stack.append(layer)
+        _Structure.changed()
+        if self.built:
+            try:
+                self._build_layer(layer, self._output_shape)
+            except BaseException:
+                self.stack.pop()
+                raise
+            self._layers_accept_anew()
+        elif self.stack[0].declared_shape is not None and len(self.stack) > isinstance(
+            self.stack[0], Input
+        ):
+            try:
+                self.build_for(self.stack[0].declared_shape)
+            except BaseException:
+                self.stack.pop()
+                raise
+
+    def pop(self, rebuild=True) -> Layer:
+        """Take the topmost layer off and return it."""
+        if not self.stack:
+            raise ValueError(f"{self} has no layer to take off")
+        layer = self.stack.pop()
+        _Structure.changed()
+        if self.built:
+            shape = self._input_shape
+            for below in self.stack:
+                shape = below.compute_output_shape(shape)
+            self._output_shape = shape
+            self.built = bool(self.stack) and not isinstance(self.stack[-1], Input)
+        return layer
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in order, without the input's declaration."""
+        return [layer for layer in self.stack if not isinstance(layer, Input)]
+
+    def build(self, input_shape) -> None:
+        if not self.layers:
+            raise ValueError(f"{self} has no layers: add one")
+        self.place_layers()
+        self._output_shape = tuple(input_shape)
+        for layer in self.stack:
+            self._build_layer(layer, self._output_shape)
+
+    def _build_layer(self, layer, shape) -> None:
+        if not layer.built:
+            for inner in layer.layers_within():
+                inner._backend = self.backend
+        self._output_shape = layer.compute_output_shape(shape)
+
+    def _layers_accept_anew(self) -> None:
+        self._accepted = None
+
+    def call(self, inputs, training=False):
+        for layer in self.stack:
+            inputs = layer(inputs, training=training)
+        return inputs
+
+    def check_input(self, shape) -> None:
+        if self.stack and self.built:
+            self.stack[0].check_input(shape)

@@ -1,0 +1,85 @@
+"""The table that ``model.summary()`` prints."""
+
+
+def summary(model, line_length, expand_nested, show_trainable, layer_range) -> list[str]:
+    """The lines of a table of the model's layers, their output shapes and parameters."""
+    rows = []
+    shape = model.input_shape
+    for layer in _range(model.layers, layer_range):
+        if model.built and shape is not None:
+            shape = layer.compute_output_shape(shape)
+        rows.append(_row(layer, shape if layer.built else None, 0))
+        if expand_nested:
+            for inner in layer.layers_within()[1:]:
+                rows.append(_row(inner, None, 1))
+    titles = ["Layer (type)", "Output Shape", "Param #"]
+    if show_trainable:
+        titles.append("Trainable")
+        for row, (_, layer) in zip(rows, rows, strict=True):
+            row[0].append("Y" if layer.trainable else "N")
+    cells = [row[0] for row in rows]
+    widths = [max(len(line[i]) for line in [titles, *cells]) for i in range(len(titles))]
+    if line_length:
+        widths[0] += max(0, line_length - sum(widths) - 3 * (len(widths) - 1) - 4)
+    return [
+        f'Model: "{model.name}"',
+        _rule(widths, "┏┳┓", "━"),
+        _line(titles, widths, "┃"),
+        _rule(widths, "┡╇┩", "━"),
+        *[_line(line, widths, "│") for line in cells],
+        _rule(widths, "└┴┘", "─"),
+        *_totals(model),
+    ]
+
+
+def _row(layer, shape, depth):
+    name = f"{'  ' * depth}{layer.name} ({type(layer).__name__})"
+    count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
+    text = "?" if shape is None else f"({', '.join('None' if n is None else str(n) for n in shape)})"
+    return [name, text, count], layer
+
+
+def _range(layers, layer_range):
+    if layer_range is None:
+        return layers
+    names = [layer.name for layer in layers]
+    first, last = layer_range
+    for name in (first, last):
+        if name not in names:
+            from lamina.errors import unknown
+
+            raise unknown("layer in layer_range", name, names)
+    return layers[names.index(first) : names.index(last) + 1]
+
+
+def _rule(widths, corners, dash) -> str:
+    left, middle, right = corners
+    return left + middle.join(dash * (w + 2) for w in widths) + right
+
+
+def _line(cells, widths, bar) -> str:
+    padded = [
+        cell.rjust(w) if i == 2 else cell.ljust(w)
+        for i, (cell, w) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return f"{bar} " + f" {bar} ".join(padded) + f" {bar}"
+
+
+def _totals(model) -> list[str]:
+    trained = model.trainable_weights
+    rest = model.non_trainable_weights
+    return [
+        f" Total params: {_count([*trained, *rest])}",
+        f" Trainable params: {_count(trained)}",
+        f" Non-trainable params: {_count(rest)}",
+    ]
+
+
+def _count(parameters) -> str:
+    count = sum(p.size for p in parameters)
+    size = sum(p.data.nbytes if hasattr(p.data, "nbytes") else p.size * 4 for p in parameters)
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 1024 or unit == "GB":
+            break
+        size /= 1024
+    return f"{count:,} ({size:.2f} {unit})"

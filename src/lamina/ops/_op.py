@@ -1,0 +1,163 @@
+"""What an op is: a definition you can read, and, where it pays, a kernel that is fast.
+
+``@op`` turns a definition, an ordinary function of array-API calls whose first parameter is the
+namespace, into a function of arrays and tensors. ``@kernel`` gives it a fast path for one array
+library or for all. Raw arrays in, raw arrays out; with tensors the result is recorded: as one node
+where there is a kernel, else through the definition's own functions. A backward pass that must
+itself be differentiated always replays the definition.
+
+``@primitive`` is for the few functions, such as erf, that the standard's functions cannot express:
+a raw implementation with rules of its own.
+"""
+
+import functools
+
+from lamina import backend
+from lamina.autograd import _debug, differentiable, vertex_of
+from lamina.autograd._namespace import function
+from lamina.autograd._rules import vjp
+from lamina.autograd._tape import BEYOND, KernelNode, Output, mode
+from lamina.autograd._tensor import Tensor
+
+OPS: dict[str, object] = {}
+KERNELS: dict[str, dict[str, object]] = {}
+"""Kernels by op and namespace; "portable" serves every namespace that has none of its own."""
+
+
+def op(definition):
+    """Make an op of its definition.
+
+    The definition's first parameter is ``xp``; its positional parameters are arrays (tensors,
+    Python numbers, None), its keyword-only parameters are options. Callers leave ``xp`` out and may
+    give options by position too, after the arrays.
+    """
+    name = definition.__name__
+    code = definition.__code__
+    arrays = code.co_varnames[1 : code.co_argcount]
+    options = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    count = len(arrays)
+    defaults = definition.__defaults__ or ()
+    array_defaults = (None,) * (count - len(defaults)) + defaults
+    option_defaults = definition.__kwdefaults__ or {}
+    kernels = KERNELS.setdefault(name, {})
+
+    @functools.wraps(definition)
+    def call(*args, **settings):
+        if len(args) != count or settings.keys() & array_names:
+            args, settings = bind(args, settings)
+        raws, xp, tensors, tracked = [], None, False, False
+        for arg in args:
+            if isinstance(arg, Tensor):
+                tensors = True
+                tracked = tracked or arg.requires_grad
+                arg = arg.data
+            raws.append(arg)
+            if xp is None and type(arg) not in _NUMBERS:
+                xp = backend.namespace(arg)
+        if xp is None:
+            xp = backend.get().xp
+        record = tracked and mode.enabled
+        fast = (kernels.get(backend.name(xp)) or kernels.get("portable")) if kernels else None
+        if option_defaults:
+            settings = {**option_defaults, **settings}
+        needs = none_needed
+        if record:
+            needs = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
+        done = fast(xp, needs, *raws, **settings) if fast is not None else NotImplemented
+        if done is NotImplemented:
+            return definition(differentiable(xp) if tensors else xp, *args, **settings)
+        out, pullback = done
+        if not record:
+            if _debug.enabled:
+                _debug.check_result(name, out, raws)
+            return _constants(out) if tensors else out
+        if _debug.enabled:
+            _debug.check_result(name, out, raws)
+        edges, inputs = [], []
+        for position, arg in enumerate(args):
+            if needs[position]:
+                vertex = vertex_of(arg)
+                edges.append((vertex, position))
+                inputs.append((raws[position], vertex))
+            else:
+                inputs.append((raws[position], None))
+        node = KernelNode(name, edges, pullback, definition, inputs, settings, xp)
+        if isinstance(out, tuple):
+            return tuple(
+                Tensor._of(part, Output(node, i, len(out))) for i, part in enumerate(out)
+            )
+        return Tensor._of(out, node)
+
+    def bind(args, settings):
+        """Arrays given by name and options given by position, put where they belong."""
+        if len(args) > count + len(options):
+            raise TypeError(
+                f"{name} takes {count + len(options)} arguments ({', '.join(arrays + options)}), "
+                f"got {len(args)}"
+            )
+        settings = dict(settings)
+        for option, value in zip(options, args[count:], strict=False):
+            if option in settings:
+                raise TypeError(f"{name} got {option} twice: by position and by name")
+            settings[option] = value
+        bound = list(args[:count])
+        for i in range(len(bound), count):
+            if arrays[i] in settings:
+                bound.append(settings.pop(arrays[i]))
+            elif i >= count - len(defaults):
+                bound.append(array_defaults[i])
+            else:
+                raise TypeError(f"{name} needs its argument {arrays[i]!r}")
+        return tuple(bound), settings
+
+    array_names = frozenset(arrays)
+    none_needed = (False,) * count
+    call.definition = definition
+    call.arrays, call.options = arrays, options
+    OPS[name] = call
+    return call
+
+
+def kernel(name: str, namespace: str = "portable"):
+    """Register a fast path for the op ``name``, for one array library or, portable, for all.
+
+    The kernel is called as ``kernel(xp, needs, *arrays, **options)`` with raw arrays and, for every
+    array, whether its gradient will be asked for. It returns ``(out, pullback)``; ``pullback(g)``
+    returns one gradient per array, None where none is needed. Neither may write to its arguments.
+    For what it does not cover it returns NotImplemented, and the definition serves.
+    """
+
+    def register(fast):
+        KERNELS.setdefault(name, {})[namespace] = fast
+        return fast
+
+    return register
+
+
+def primitive(signature: str, **rules):
+    """Make a function outside the standard from a raw implementation and its rules.
+
+    Args:
+        signature: its parameters as in ``autograd/_rules.py``; those with rules are arrays.
+        rules: as in the table of rules.
+    """
+
+    def register(implementation):
+        name = implementation.__name__
+        vjp(name, signature, **rules)
+        BEYOND[name] = implementation
+        return functools.wraps(implementation)(function(name))
+
+    return register
+
+
+def stop_gradient(x):
+    """``x`` as a constant: its value, without its gradient."""
+    return x.detach() if isinstance(x, Tensor) else x
+
+
+def _constants(out):
+    return tuple(map(Tensor._of, out)) if isinstance(out, tuple) else Tensor._of(out)
+
+
+_NUMBERS = (int, float, bool, complex, type(None))

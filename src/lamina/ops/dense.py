@@ -1,0 +1,32 @@
+"""The fully connected layer's mathematics."""
+
+from lamina.ops import activations
+from lamina.ops._op import op
+
+
+@op
+def dense(xp, x, kernel, bias=None, *, activation="linear"):
+    """``activation(x @ kernel + bias)``: every output is a weighted sum of all inputs.
+
+    Args:
+        x: inputs, shape (..., in).
+        kernel: weights, shape (in, units).
+        bias: shape (units,), or None.
+        activation: one of the names in ``FUSABLE``.
+
+    Returns:
+        shape (..., units).
+    """
+    out = xp.matmul(x, kernel)
+    if bias is not None:
+        out = out + bias
+    return out if activation == "linear" else getattr(activations, activation)(out)
+
+
+_NAMES = (
+    "elu", "exponential", "hard_sigmoid", "leaky_relu", "linear", "log_softmax", "relu", "relu6",
+    "sigmoid", "softmax", "softplus", "softsign", "tanh",
+)  # fmt: skip
+
+FUSABLE = {getattr(activations, name): name for name in _NAMES}
+"""Activations that can be part of the layer's own op, with their plain options."""

@@ -1,0 +1,63 @@
+"""Activations that share out one whole along an axis: softmax, its logarithm, sparsemax."""
+
+from lamina.ops._op import op, stop_gradient
+
+
+@op
+def softmax(xp, x, *, axis=-1):
+    """Positive numbers that sum to 1 along ``axis``: ``exp(x) / sum(exp(x))``.
+
+    The maximum is subtracted first, which changes nothing but keeps exp from overflowing.
+
+    Args:
+        x: scores (logits).
+        axis: an axis, or a tuple of axes taken together.
+
+    Returns:
+        shape and dtype of ``x``.
+
+    Source: Bridle, "Probabilistic interpretation of feedforward classification network outputs",
+    1990.
+
+    Example:
+        >>> softmax(np.array([0.0, 0.0]))
+        array([0.5, 0.5])
+    """
+    e = xp.exp(x - stop_gradient(xp.max(x, axis=axis, keepdims=True)))
+    return e / xp.sum(e, axis=axis, keepdims=True)
+
+
+@op
+def log_softmax(xp, x, *, axis=-1):
+    """``log(softmax(x))``, exact also where the softmax rounds to 0.
+
+        z = x - max(x)
+        out = z - log(sum(exp(z)))
+    """
+    z = x - stop_gradient(xp.max(x, axis=axis, keepdims=True))
+    return z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
+
+
+@op
+def sparsemax(xp, x, *, axis=-1):
+    """The nearest point to ``x`` whose coordinates along ``axis`` are positive and sum to 1.
+
+        out = max(x - tau, 0),  tau such that out sums to 1
+
+    Unlike softmax most of its outputs are 0. With the scores in falling order z, those above tau
+    are the first k, k the largest number with ``1 + k * z[k] > z[1] + ... + z[k]``.
+
+    Source: Martins and Astudillo, "From softmax to sparsemax", 2016, algorithm 1.
+    """
+    x = x - stop_gradient(xp.max(x, axis=axis, keepdims=True))
+    z = -xp.sort(-stop_gradient(x), axis=axis)
+    shape = [1] * x.ndim
+    shape[axis] = n = x.shape[axis]
+    k = xp.reshape(xp.arange(1, n + 1, dtype=x.dtype, device=x.device), tuple(shape))
+    chosen = z * k + 1.0 > xp.cumulative_sum(z, axis=axis)
+    count = xp.sum(xp.astype(chosen, x.dtype), axis=axis, keepdims=True)
+    bound = (xp.sum(xp.where(chosen, z, 0.0), axis=axis, keepdims=True) - 1.0) / count
+    support = x > bound
+    count = xp.sum(xp.astype(support, x.dtype), axis=axis, keepdims=True)
+    tau = (xp.sum(xp.where(support, x, 0.0), axis=axis, keepdims=True) - 1.0) / count
+    return xp.where(support, x - tau, 0.0)

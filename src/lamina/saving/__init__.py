@@ -1,0 +1,5 @@
+"""Saving and loading: weights today, each file format in a file of its own."""
+
+from lamina.saving.weights import load_weights, save_weights
+
+__all__ = ["load_weights", "save_weights"]

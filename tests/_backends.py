@@ -1,0 +1,120 @@
+"""The backends that tests run on: their names, why one cannot run here, arrays of each.
+
+``LAMINA_TEST_BACKENDS=numpy,cupy`` chooses among `NAMES`; by default all of them are tried.
+"""
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import os
+
+NAMES = ("numpy", "numpy-readonly", "array_api_strict:device1", "torch", "cupy")
+
+
+class BackendUnderTest:
+    """One backend as tests see it.
+
+    Attributes:
+        name: one of `NAMES`.
+        backend: the `lamina.backend.Backend`.
+        xp: its raw array-API namespace.
+    """
+
+    def __init__(self, name):
+        from lamina import backend
+
+        self.name = name
+        self.backend = backend.get(name.removesuffix("-readonly"))
+        self.xp = self.backend.xp
+
+    def __repr__(self):
+        return self.name
+
+    def asarray(self, data, dtype=None):
+        """An array on this backend's device; on numpy-readonly, one that refuses to be written."""
+        array = self.backend.asarray(data, dtype)
+        if self.name == "numpy-readonly":
+            array = array.copy()
+            array.flags.writeable = False
+        return array
+
+    def to_numpy(self, array):
+        """The array in host memory."""
+        return self.backend.to_numpy(array)
+
+
+def chosen():
+    """The names to run, in the order of `NAMES`.
+
+    Raises:
+        ValueError: where ``LAMINA_TEST_BACKENDS`` has a name that is none of them.
+    """
+    wanted = [name.strip() for name in os.environ.get("LAMINA_TEST_BACKENDS", "").split(",")]
+    wanted = [name for name in wanted if name] or NAMES
+    strange = sorted(set(wanted) - set(NAMES))
+    if strange:
+        raise ValueError(f"LAMINA_TEST_BACKENDS: {strange} are none of {', '.join(NAMES)}")
+    return [name for name in NAMES if name in wanted]
+
+
+def why_not(name):
+    """Why a backend cannot run here, or None where it can."""
+    library = _library(name)
+    if importlib.util.find_spec(library) is None:
+        return f"the package {library} is not installed"
+    if name == "cupy":
+        import cupy
+
+        if not cupy.is_available():
+            return "CuPy is installed, but finds no CUDA device"
+    return None
+
+
+def version(name):
+    """The library behind a backend with its version, and for a GPU the device's name."""
+    library = _library(name)
+    if library == "cupy":
+        import cupy
+
+        device = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+        return f"cupy {cupy.__version__} on {device}"
+    return f"{library} {importlib.metadata.version(library.replace('_', '-'))}"
+
+
+def gpu_is_required():
+    """Whether a missing GPU is a failure and not a reason to skip."""
+    return os.environ.get("LAMINA_REQUIRE_GPU", "0") not in ("", "0")
+
+
+def _library(name):
+    return name.partition(":")[0].removesuffix("-readonly")
+
+
+@contextlib.contextmanager
+def strict_without_syncs():
+    """A block in which reading a value of a strict array that is on a device raises.
+
+    ``array_api_strict`` lets ``float(x)``, ``if x:`` and their kin through on any device; on a GPU
+    each makes the host wait.
+    """
+    from array_api_strict._array_object import CPU_DEVICE as host
+    from array_api_strict._array_object import Array
+
+    names = ("__bool__", "__complex__", "__dlpack__", "__float__", "__index__", "__int__")
+    originals = {name: getattr(Array, name) for name in names}
+
+    def guarded(name):
+        def method(self, *args, **kwargs):
+            if self.device != host:
+                raise RuntimeError(f"the host waits for the device: {name} of an array on a device")
+            return originals[name](self, *args, **kwargs)
+
+        return method
+
+    for name in names:
+        setattr(Array, name, guarded(name))
+    try:
+        yield
+    finally:
+        for name in names:
+            setattr(Array, name, originals[name])

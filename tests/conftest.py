@@ -1,0 +1,84 @@
+"""What every test can ask for: `backend`, which runs it on each of them, and `no_sync`.
+
+The run ends with the list of backends that it covered and of those it skipped, with the reason.
+"""
+
+import collections
+import contextlib
+import os
+
+import hypothesis
+import pytest
+
+import _backends
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.pop("LAMINA_BACKEND", None)
+
+hypothesis.settings.register_profile("lamina", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("lamina")
+
+_passed = collections.Counter()
+
+
+def _params():
+    for name in _backends.chosen():
+        marks = [pytest.mark.backends]
+        if name == "cupy":
+            marks.append(pytest.mark.gpu)
+        yield pytest.param(name, marks=marks, id=name)
+
+
+def _skip_or_fail(name, reason):
+    if name == "cupy" and _backends.gpu_is_required():
+        pytest.fail(f"LAMINA_REQUIRE_GPU is set, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(params=list(_params()))
+def backend(request):
+    """The backend a test runs on, as `_backends.BackendUnderTest`; the test runs once on each."""
+    reason = _backends.why_not(request.param)
+    if reason is not None:
+        _skip_or_fail(request.param, reason)
+    return _backends.BackendUnderTest(request.param)
+
+
+@pytest.fixture
+def no_sync(backend):
+    """``with no_sync():`` a block in which nothing may make the host wait for the device.
+
+    It bites on array_api_strict, which stands for a device that the host cannot see.
+    """
+    if backend.name.startswith("array_api_strict"):
+        return _backends.strict_without_syncs
+    return contextlib.nullcontext
+
+
+def pytest_runtest_setup(item):
+    """A test marked gpu that does not take `backend` needs a working CuPy all the same."""
+    callspec = getattr(item, "callspec", None)
+    if item.get_closest_marker("gpu") and (callspec is None or "backend" not in callspec.params):
+        reason = _backends.why_not("cupy")
+        if reason is not None:
+            _skip_or_fail("cupy", reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call" and report.passed and hasattr(item, "callspec"):
+        _passed[item.callspec.params.get("backend")] += 1
+    return report
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.section("backends")
+    chosen = _backends.chosen()
+    for name in _backends.NAMES:
+        reason = "not among LAMINA_TEST_BACKENDS" if name not in chosen else _backends.why_not(name)
+        if reason is None:
+            told = f"{_passed[name]:6} tests passed, {_backends.version(name)}"
+        else:
+            told = f"skipped: {reason}"
+        terminalreporter.write_line(f"{name:<26}{told}")
