@@ -655,6 +655,22 @@ def test_parameters_that_move_to_another_backend_take_their_state_along(backend,
     assert_close(values(backend, params), values(numpy_backend, whole))
 
 
+def test_state_taken_before_a_move_is_set_after_it(backend, numpy_backend):
+    params, whole = parameters(numpy_backend), parameters(numpy_backend)
+    optimizer, other = optimizers.Adam(0.1), optimizers.Adam(0.1)
+    optimizer.apply(gradients(numpy_backend, 0), params)
+    state = optimizer.state()
+    for p in params:
+        p.data = backend.asarray(p.data)
+    optimizer.build(params)
+    optimizer.set_state(state)
+    assert all(backend.backend.owns(optimizer.state()[f"{i}/m"]) for i in range(4))
+    optimizer.apply(gradients(backend, 1))
+    for step in range(2):
+        other.apply(gradients(numpy_backend, step), whole)
+    assert_close(values(backend, params), values(numpy_backend, whole))
+
+
 def test_parameters_of_several_dtypes(backend):
     single, double = parameters(backend, "float32"), parameters(backend, "float64")
     mixed = [single[0], double[1], single[2], double[3]]

@@ -181,6 +181,7 @@ class Optimizer:
         """
         parameters = list(parameters)
         if self._layout is not None and self._layout.holds(parameters):
+            self._reread()
             return
         self._lay_out(parameters)
         if self._pending is not None:
@@ -193,6 +194,12 @@ class Optimizer:
         self._constrained = [p for p in parameters if p.constraint is not None]
         if before is not None:
             self._accumulator.renumber(before.parameters, parameters)
+
+    def _reread(self) -> Layout:
+        """The layout, after parameters were given other data, perhaps on another backend."""
+        if not self._layout.reread():
+            self._lay_out(self._layout.parameters)
+        return self._layout
 
     def decays(self, parameter) -> bool:
         """Whether weight decay applies to a parameter."""
@@ -239,9 +246,8 @@ class Optimizer:
         """
         layout = self._built_layout()
         complete = layout.check(shards)
-        if layout.rebound() and not layout.reread():
-            self._lay_out(layout.parameters)
-            layout = self._layout
+        if layout.rebound():
+            layout = self._reread()
         if self.gradient_accumulation_steps is not None:
             shards = self._accumulator.add(shards)
             if shards is None:
@@ -312,7 +318,7 @@ class Optimizer:
             self._pending = dict(state)
         else:
             arrays = {name: value for name, value in state.items() if "/" in name}
-            self._accumulator.held = self._layout.set_slots(arrays)
+            self._accumulator.held = self._reread().set_slots(arrays)
         self._accumulator.done = int(state.get("held_calls", 0))
         self.iterations = int(state["iterations"])
         if "learning_rate" in state and not callable(self._learning_rate):
