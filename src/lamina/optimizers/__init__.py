@@ -3,7 +3,7 @@
 Names, arguments and defaults are those of Keras 3, which differ from PyTorch's: see each class.
 """
 
-from lamina.errors import unknown
+from lamina import errors
 from lamina.optimizers._optimizer import Optimizer
 from lamina.optimizers.adadelta import Adadelta
 from lamina.optimizers.adagrad import Adagrad
@@ -73,4 +73,4 @@ def _named(name):
     for kind in _CLASSES:
         if kind.__name__.lower() == name.lower():
             return kind
-    raise unknown("optimizer", name, [kind.__name__ for kind in _CLASSES])
+    raise errors.unknown("optimizer", name, [kind.__name__ for kind in _CLASSES])
