@@ -21,7 +21,6 @@ from lamina.layers import _passes
 from lamina.layers._names import unique_name
 from lamina.layers._options import sample_shape, unknown_option
 
-
 _ANY = 32  # stands for an axis of any length where shapes are found by trying
 
 

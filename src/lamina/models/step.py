@@ -8,7 +8,7 @@ so the weights (1/n for a mean, sample weights, class weights) are simply the se
 """
 
 from lamina import backend
-from lamina.autograd import sweep
+from lamina.autograd import Tensor, no_grad, sweep
 from lamina.layers._layer import _Structure
 from lamina.layers._passes import Pass
 from lamina.losses import prepare
@@ -32,7 +32,7 @@ def cut(rows: int, numbers: int) -> list[slice]:
 class Part:
     """What one shard gave: its rows, its share of the loss, the outputs, the gradients."""
 
-    __slots__ = ("gradients", "loss", "outputs", "rows", "values_shape")
+    __slots__ = ("gradients", "has_added", "loss", "outputs", "rows")
 
 
 class Step:
@@ -50,6 +50,7 @@ class Step:
         self._weight = weight
         self.number = 0  # counts steps; names the random streams of each
         self._per_sample = getattr(loss, "per_sample", None)
+        self._mixes = False  # whether the loss of one sample depends on others
         self._version = None
         self._seeds = {}
 
@@ -59,7 +60,7 @@ class Step:
             return False
         self.parameters = self.model.trainable_weights
         self._numbers = sum(p.size for p in self.parameters)
-        self._penalized = [p for p in self.model.weights if p.regularizer is not None]
+        self._penalized = [p for p in self.parameters if p.regularizer is not None]
         self._whole = any(layer.uses_whole_batch for layer in self.model.layers_within())
         self._version = _Structure.version
         return True
@@ -71,40 +72,45 @@ class Step:
             x, y, weights: raw arrays on the model's backend; ``weights`` may be None.
         """
         place = self.model.backend
-        number, self.number = self.number, self.number + 1
         rows = x.shape[0]
         shards = (
             cut(rows, self._numbers)
-            if place.is_host and self._per_sample and not self._whole
+            if place.is_host and self._per_sample and not self._whole and not self._mixes
             else (slice(0, rows),)
         )
         total = self._weight_total(weights)
         if len(shards) == 1:
-            parts = [self._shard(x, y, weights, rows, total, number, 0)]
+            parts = [self._shard(x, y, weights, rows, total, 0)]
         else:
             parts = [None] * len(shards)
 
             def run(i):
                 some = shards[i]
                 w = None if weights is None else weights[some]
-                parts[i] = self._shard(x[some], y[some], w, rows, total, number, i)
+                parts[i] = self._shard(x[some], y[some], w, rows, total, i)
 
             with backend.blas.one_thread():
                 backend.workers.run(run, len(shards))
+            if any(part.has_added for part in parts):  # a number of the batch, not of its samples
+                self._whole = True
+                parts = [self._shard(x, y, weights, rows, total, 0)]
         if self._penalized:
             self._add_penalties(parts[0])
+        self.number += 1
         return parts
 
-    def _shard(self, x, y, weights, rows, weight_total, number, index) -> Part:
+    def _shard(self, x, y, weights, rows, weight_total, index) -> Part:
         part = Part()
         part.rows = x.shape[0]
-        with Pass(number, index) as current:
+        with Pass(self.number, index) as current:
             outputs = self.model(x, training=True)
             if not getattr(outputs, "requires_grad", False):
                 raise ValueError(self._nothing_to_train())
             y = prepare(y, outputs, self.loss)
             values = self.loss.call(y, outputs)
-        if not hasattr(values, "backward"):
+        if self._per_sample is None:
+            self._look_at_loss(y, outputs, values)
+        if not isinstance(values, Tensor):
             raise ValueError(
                 f'the loss "{self.loss.name}" does not depend on the outputs: compute it from '
                 "y_pred with lamina.xp or operators"
@@ -113,14 +119,30 @@ class Step:
         part.loss = _weighted_sum(values.data, seed)
         roots = [(values, seed)]
         for loss in current.losses:
-            share = part.rows / rows
-            part.loss = part.loss + loss.data * share
-            roots.append((loss, backend.namespace(loss.data).full_like(loss.data, share)))
+            part.loss = part.loss + _raw(loss)
+            if getattr(loss, "requires_grad", False):
+                roots.append((loss, backend.namespace(loss.data).ones_like(loss.data)))
+        part.has_added = bool(current.losses)
         part.outputs = outputs.data
-        part.values_shape = values.shape
         found = sweep(roots)
         part.gradients = [found.get(p) for p in self.parameters]
         return part
+
+    def _look_at_loss(self, y, outputs, values) -> None:
+        """Find out of a function for a loss if it gives a value per sample, each on its own.
+
+        Where a sample's value depends on the others in its batch, the batch must not be cut.
+        """
+        values, outputs = _raw(values), _raw(outputs)
+        rows = outputs.shape[0]
+        self._per_sample = getattr(values, "ndim", 0) > 0 and values.shape[0] == rows
+        self._mixes = True
+        if self._per_sample and rows > 1 and self.model.backend.is_host:
+            xp, half = backend.namespace(values), rows // 2
+            with no_grad():
+                alone = _raw(self.loss.call(_raw(y)[:half], outputs[:half]))
+            far = xp.abs(alone - values[:half]) > 1e-5 * (1 + xp.abs(alone))
+            self._mixes = bool(xp.any(far))
 
     def _nothing_to_train(self) -> str:
         if not self.parameters:
@@ -135,10 +157,9 @@ class Step:
         roots = []
         for parameter in self._penalized:
             penalty = parameter.regularizer(parameter)
-            value = penalty.data if hasattr(penalty, "backward") else penalty
-            part.loss = part.loss + value
+            part.loss = part.loss + _raw(penalty)
             if getattr(penalty, "requires_grad", False):
-                roots.append((penalty, backend.namespace(value).ones_like(value)))
+                roots.append((penalty, backend.namespace(penalty.data).ones_like(penalty.data)))
         found = sweep(roots)
         for i, parameter in enumerate(self.parameters):
             g = found.get(parameter)
@@ -149,18 +170,20 @@ class Step:
     def forward(self, x, y, weights):
         """Outputs and loss of a batch without training: (outputs, loss)."""
         with Pass() as current:
-            outputs = self.model(x)
-            outputs = getattr(outputs, "data", outputs) if hasattr(outputs, "detach") else outputs
+            outputs = _raw(self.model(x))
             if self.loss is None or y is None:
                 return outputs, None
-            values = self.loss.call(prepare(y, outputs, self.loss), outputs)
+            y = prepare(y, outputs, self.loss)
+            values = self.loss.call(y, outputs)
+        if self._per_sample is None:
+            self._look_at_loss(y, outputs, values)
         rows = x.shape[0]
         seed = self._seed(values, rows, rows, weights, self._weight_total(weights))
         loss = _weighted_sum(values, seed)
         for extra in current.losses:
-            loss = loss + getattr(extra, "data", extra)
+            loss = loss + _raw(extra)
         for parameter in self._penalized:
-            loss = loss + parameter.regularizer(parameter.data)
+            loss = loss + _raw(parameter.regularizer(parameter.data))
         return outputs, loss
 
     def forget(self) -> None:
@@ -168,31 +191,18 @@ class Step:
         self._seeds.clear()
         self._version = None
 
-    def out_of_memory(self, error, x, y, weights):
-        """The error for a batch too large, naming one that was tried and fits."""
-        rows = x.shape[0]
-        while rows > 1:
-            rows //= 2
-            some = slice(0, rows)
-            try:
-                self.gradients(x[some], y[some], None if weights is None else weights[some])
-            except MemoryError:
-                continue
-            return MemoryError(f"{error}: a batch_size of {rows} fits")
-        return MemoryError(f"{error}: not even one sample fits, so make the model smaller")
-
     # ---- weights of the values ----------------------------------------------------------------
 
     def _weight_total(self, weights):
         if weights is None or self.loss is None or self.loss.reduction != "mean_with_sample_weight":
             return None
-        return backend.namespace(weights).sum(weights)
+        xp = backend.namespace(weights)
+        total = xp.sum(weights)
+        return xp.where(total == 0, xp.ones_like(total), total)
 
     def _seed(self, values, rows, batch_rows, weights, weight_total):
         """What each value counts in the loss of the whole batch of ``batch_rows``."""
         shape = values.shape
-        if self._per_sample is None:
-            self._per_sample = len(shape) > 0 and shape[0] == rows
         if not self._per_sample:
             if weights is not None:
                 raise ValueError(
@@ -215,6 +225,9 @@ class Step:
             return uniform
         xp = backend.namespace(weights)
         lead = weights.ndim
+        while lead > len(shape) and weights.shape[lead - 1] == 1:
+            lead -= 1
+        weights = xp.reshape(weights, weights.shape[:lead])
         if tuple(weights.shape) != tuple(shape[:lead]):
             raise ValueError(
                 f"sample_weight must have one weight per value of the loss {tuple(shape)} or per "
@@ -229,7 +242,7 @@ class Step:
         return uniform * weights
 
     def _uniform(self, values, batch_rows):
-        data = getattr(values, "data", values) if hasattr(values, "detach") else values
+        data = _raw(values)
         xp = backend.namespace(data)
         count = 1
         if self._per_sample and self.loss.reduction != "sum":
@@ -237,6 +250,11 @@ class Step:
             for n in values.shape[1:]:
                 count *= n
         return xp.full_like(data, self._weight / count)
+
+
+def _raw(value):
+    """The array, or number, of a tensor; anything else as it is."""
+    return value.data if isinstance(value, Tensor) else value
 
 
 def _weighted_sum(values, seed):

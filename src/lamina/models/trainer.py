@@ -10,9 +10,11 @@ import warnings
 from lamina import backend, losses, optimizers
 from lamina.autograd import no_grad
 from lamina.backend.random import Generator
+from lamina.data import is_iterable_of_batches
 from lamina.layers import _passes
 from lamina.layers._options import unknown_option, whole_number
 from lamina.models.callbacks import CallbackList
+from lamina.models.exhausted import out_of_memory
 from lamina.models.feeding import Feed, split_off, unpacked
 from lamina.models.figures import Figures
 from lamina.models.interrupt import Interruptible
@@ -135,19 +137,22 @@ class Trainer:
         self._require_compiled("fit")
         if self.loss is None:
             raise RuntimeError("fit needs a loss: name one in compile(loss=...)")
-        _check_whole(epochs=epochs, initial_epoch=initial_epoch)
+        epochs = whole_number("fit", "epochs", epochs, 0)
+        initial_epoch = whole_number("fit", "initial_epoch", initial_epoch, 0)
+        steps_per_epoch = _steps("fit", "steps_per_epoch", steps_per_epoch)
+        validation_steps = _steps("fit", "validation_steps", validation_steps)
         feed = Feed(self, self.loss)
-        x, y, sample_weight = _need_x(x), y, sample_weight
-        validation = None
+        held = validation = None
         if validation_data is not None:
             validation = unpacked(validation_data)
         elif validation_split:
             (x, y, sample_weight), validation = split_off(x, y, sample_weight, validation_split)
-        source = feed.source(x, y, sample_weight, batch_size, class_weight)
-        _need_y(source, y)
-        if validation is not None:
-            size = validation_batch_size or batch_size
-            held = feed.source(*validation, size)
+        with self.provisional():
+            source = feed.source(x, y, sample_weight, batch_size, class_weight)
+            if validation is not None:
+                brings_its_own = is_iterable_of_batches(validation[0])
+                size = None if brings_its_own else validation_batch_size or batch_size
+                held = feed.source(*validation, size)
         backend.memory.keep()
         with self.backend.scope():
             self._prepare()
@@ -172,7 +177,7 @@ class Trainer:
                         logs, steps = self._train_epoch(batches, calls, bar, interrupt)
                         if not steps:
                             break
-                        if validation is not None and _is_due(epoch, validation_freq):
+                        if held is not None and _is_due(epoch, validation_freq):
                             bar.update(steps, logs)
                             found = self._run_test(held, calls, None, validation_steps, interrupt)
                             logs.update((f"val_{name}", value) for name, value in found.items())
@@ -218,22 +223,28 @@ class Trainer:
         try:
             parts = step.gradients(x, y, weights)
         except MemoryError as error:
-            raise step.out_of_memory(error, x, y, weights) from error
-        self.optimizer.apply_shards([part.gradients for part in parts], workers=_WORKERS)
+            told = out_of_memory(
+                error,
+                self,
+                x.shape[0],
+                lambda rows: step.gradients(x[rows], y[rows], _rows(weights, rows)),
+            )
+            raise told from None
         if len(parts) == 1:
             part = parts[0]
             figures.add(part.loss, part.rows, y, part.outputs, weights)
-            return
-        loss = parts[0].loss
-        for part in parts[1:]:
-            loss = loss + part.loss
-        figures.add(loss, x.shape[0], None, None, None)
-        first = 0
-        for part in parts:
-            some = slice(first, first + part.rows)
-            first += part.rows
-            w = None if weights is None else weights[some]
-            figures.add(None, 0, y[some], part.outputs, w)
+        else:
+            loss = parts[0].loss
+            for part in parts[1:]:
+                loss = loss + part.loss
+            figures.add(loss, x.shape[0], None, None, None)
+            first = 0
+            for part in parts:
+                rows = slice(first, first + part.rows)
+                first += part.rows
+                figures.add(None, 0, y[rows], part.outputs, _rows(weights, rows))
+        # Last, so that a metric which fails leaves the weights as they were.
+        self.optimizer.apply_shards([part.gradients for part in parts], workers=_WORKERS)
 
     def evaluate(
         self,
@@ -260,8 +271,8 @@ class Trainer:
         if old:
             raise unknown_option("evaluate", old, self.evaluate)
         self._require_compiled("evaluate")
-        source = Feed(self, self.loss).source(_need_x(x), y, sample_weight, batch_size)
-        _need_y(source, y)
+        steps = _steps("evaluate", "steps", steps)
+        source = Feed(self, self.loss).source(x, y, sample_weight, batch_size)
         with self.backend.scope():
             self._prepare()
             calls = CallbackList(callbacks, model=self, steps=steps or source.steps, verbose=verbose)
@@ -281,7 +292,11 @@ class Trainer:
             for x, y, weights in source.epoch():
                 if begin:
                     calls.on_test_batch_begin(step)
-                outputs, loss = self._step.forward(x, y, weights)
+                try:
+                    outputs, loss = self._step.forward(x, y, weights)
+                except MemoryError as error:
+                    told = out_of_memory(error, self, x.shape[0], lambda rows: self(x[rows]))
+                    raise told from None
                 figures.add(loss, x.shape[0], y, outputs, weights)
                 step += 1
                 if end:
@@ -311,7 +326,8 @@ class Trainer:
         """
         if old:
             raise unknown_option("predict", old, self.predict)
-        source = Feed(self, None).source(_need_x(x), None, None, batch_size)
+        steps = _steps("predict", "steps", steps)
+        source = Feed(self, None, only_x=True).source(x, batch_size=batch_size)
         place = self.backend
         results = []
         with place.scope(), no_grad():
@@ -339,9 +355,12 @@ class Trainer:
 
     def _outputs(self, x):
         """The raw outputs for a raw batch, without recording."""
-        with _passes.Pass():
-            outputs = self(x)
-        return outputs.data if hasattr(outputs, "detach") else outputs
+        try:
+            with _passes.Pass():
+                return self(x).data
+        except MemoryError as error:
+            told = out_of_memory(error, self, x.shape[0], lambda rows: self(x[rows]))
+            raise told from None
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """One step of training on one batch.
@@ -372,7 +391,7 @@ class Trainer:
 
     def predict_on_batch(self, x):
         """The outputs for one batch, as a NumPy array."""
-        x, _, _ = Feed(self, None).batch(x)
+        x, _, _ = Feed(self, None, only_x=True).batch(x)
         with self.backend.scope(), no_grad():
             return backend.get("numpy").xp.asarray(self.backend.to_numpy(self._outputs(x)), copy=True)
 
@@ -488,21 +507,12 @@ class _Workers:
 _WORKERS = _Workers()
 
 
-def _need_x(x):
-    if x is None:
-        raise ValueError("x is missing: pass the inputs, or an iterable of batches")
-    return x
+def _steps(method: str, name: str, value) -> int | None:
+    return None if value is None else whole_number(method, name, value)
 
 
-def _need_y(source, y) -> None:
-    if source.rows is not None and y is None:
-        raise ValueError("y is missing: pass one target per sample")
-
-
-def _check_whole(**named) -> None:
-    for name, value in named.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise ValueError(f"{name} must be a whole number from 0 on, got {value!r}")
+def _rows(weights, rows):
+    return None if weights is None else weights[rows]
 
 
 def _loss_weight(given) -> float:
@@ -517,9 +527,9 @@ def _loss_weight(given) -> float:
 
 
 def _is_due(epoch: int, frequency) -> bool:
-    if isinstance(frequency, int):
-        return (epoch + 1) % frequency == 0
-    return epoch + 1 in frequency
+    if hasattr(frequency, "__contains__"):
+        return epoch + 1 in frequency
+    return (epoch + 1) % whole_number("fit", "validation_freq", frequency) == 0
 
 
 def _least(a, b):
