@@ -230,19 +230,12 @@ class Trainer:
                 lambda rows: step.gradients(x[rows], y[rows], _rows(weights, rows)),
             )
             raise told from None
-        if len(parts) == 1:
-            part = parts[0]
-            figures.add(part.loss, part.rows, y, part.outputs, weights)
-        else:
-            loss = parts[0].loss
-            for part in parts[1:]:
-                loss = loss + part.loss
-            figures.add(loss, x.shape[0], None, None, None)
-            first = 0
-            for part in parts:
-                rows = slice(first, first + part.rows)
-                first += part.rows
-                figures.add(None, 0, y[rows], part.outputs, _rows(weights, rows))
+        loss = parts[0].loss
+        for part in parts[1:]:
+            loss = loss + part.loss
+        figures.add_loss(loss, x.shape[0])
+        for part in parts:
+            figures.add_outputs(part.targets, part.outputs, part.weights)
         # Last, so that a metric which fails leaves the weights as they were.
         self.optimizer.apply_shards([part.gradients for part in parts], workers=_WORKERS)
 
@@ -292,12 +285,9 @@ class Trainer:
             for x, y, weights in source.epoch():
                 if begin:
                     calls.on_test_batch_begin(step)
-                try:
-                    outputs, loss = self._step.forward(x, y, weights)
-                except MemoryError as error:
-                    told = out_of_memory(error, self, x.shape[0], lambda rows: self(x[rows]))
-                    raise told from None
-                figures.add(loss, x.shape[0], y, outputs, weights)
+                outputs, loss = self._test_step(x, y, weights)
+                figures.add_loss(loss, x.shape[0])
+                figures.add_outputs(y, outputs, weights)
                 step += 1
                 if end:
                     calls.on_test_batch_end(step - 1, figures.results())
@@ -314,6 +304,12 @@ class Trainer:
             bar.finish(step, found)
         calls.on_test_end(found)
         return found
+
+    def _test_step(self, x, y, weights):
+        try:
+            return self._step.forward(x, y, weights)
+        except MemoryError as error:
+            raise out_of_memory(error, self, x.shape[0], lambda rows: self(x[rows])) from None
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None, **old):
         """The model's outputs for ``x``, as one NumPy array.
@@ -359,8 +355,7 @@ class Trainer:
             with _passes.Pass():
                 return self(x).data
         except MemoryError as error:
-            told = out_of_memory(error, self, x.shape[0], lambda rows: self(x[rows]))
-            raise told from None
+            raise out_of_memory(error, self, x.shape[0], lambda rows: self(x[rows])) from None
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """One step of training on one batch.
@@ -385,7 +380,8 @@ class Trainer:
             self._prepare()
             self._figures.reset()
             outputs, loss = self._step.forward(x, y, weights)
-            self._figures.add(loss, x.shape[0], y, outputs, weights)
+            self._figures.add_loss(loss, x.shape[0])
+            self._figures.add_outputs(y, outputs, weights)
             found = self._figures.results()
         return found if return_dict else _in_order(found)
 
