@@ -4,7 +4,6 @@ Names, arguments and defaults are those of Keras 3. A class is a loss with its r
 training loop wants it; a function gives one value per sample. Formulas are in ``ops/losses.py``.
 """
 
-from lamina.errors import unknown
 from lamina.losses import classification, regression
 from lamina.losses._loss import Loss, LossFunctionWrapper, arrays
 from lamina.losses._shapes import check_labels, prepare, wants_integers
@@ -30,6 +29,7 @@ from lamina.losses.regression import (
     Poisson,
     SumOfSquares,
 )
+from lamina.registry import Registry
 
 __all__ = [
     "BinaryCrossentropy",
@@ -114,22 +114,25 @@ squared_hinge = _face(SquaredHinge)
 sum_of_squares = _face(SumOfSquares)
 
 _CLASSES = {
-    kind.__name__: kind
+    kind().fn.__name__: kind
     for room in (classification, regression)
     for kind in vars(room).values()
     if isinstance(kind, type) and issubclass(kind, Loss) and kind.__module__ == room.__name__
 }
-_ALIASES = {
-    "bce": BinaryCrossentropy,
-    "kld": KLDivergence,
-    "kullback_leibler_divergence": KLDivergence,
-    "mae": MeanAbsoluteError,
-    "mape": MeanAbsolutePercentageError,
-    "mse": MeanSquaredError,
-    "msle": MeanSquaredLogarithmicError,
-}
-# "mean_squared_error", "MeanSquaredError" and "mse" all fold to a key of this table.
-_BY_NAME = {name.lower().replace("_", ""): kind for name, kind in (_CLASSES | _ALIASES).items()}
+_LOSSES = Registry(
+    "loss",
+    Loss,
+    _CLASSES,
+    {
+        "bce": BinaryCrossentropy,
+        "kld": KLDivergence,
+        "kullback_leibler_divergence": KLDivergence,
+        "mae": MeanAbsoluteError,
+        "mape": MeanAbsolutePercentageError,
+        "mse": MeanSquaredError,
+        "msle": MeanSquaredLogarithmicError,
+    },
+)
 
 
 def get(identifier) -> Loss | None:
@@ -150,7 +153,7 @@ def get(identifier) -> Loss | None:
     if identifier is None or isinstance(identifier, Loss):
         return identifier
     if isinstance(identifier, str):
-        return _named(identifier)()
+        return _LOSSES.named(identifier)()
     if isinstance(identifier, dict):
         return deserialize(identifier)
     if isinstance(identifier, type) and issubclass(identifier, Loss):
@@ -180,18 +183,4 @@ def serialize(loss: Loss) -> dict:
 
 def deserialize(config: dict, custom_objects: dict | None = None) -> Loss:
     """The loss that ``serialize`` described; ``custom_objects`` maps names to further classes."""
-    name = config["class_name"]
-    kind = (custom_objects or {}).get(name) or _named(name)
-    return kind.from_config(config.get("config", {}))
-
-
-def _named(name: str):
-    kind = _BY_NAME.get(name.lower().replace("_", ""))
-    if kind is None:
-        raise unknown("loss", name, _NAMES)
-    return kind
-
-
-_NAMES = ("bce", "kld", "mae", "mape", "mse", "msle") + tuple(
-    sorted(kind().fn.__name__ for kind in _CLASSES.values())
-)
+    return _LOSSES.deserialize(config, custom_objects)
