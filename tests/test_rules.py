@@ -121,7 +121,7 @@ def integers(*values):
 
 
 def mask(*shape):
-    return np.random.default_rng(next(_count)).random(shape) > 0.4
+    return np.asarray(np.random.default_rng(next(_count)).random(shape) > 0.4)
 
 
 def cases():
@@ -153,7 +153,7 @@ def others():
     yield Case("clip", f())
     yield Case("clip", f(3, 4), f(4, low=-1, high=-0.5), f(3, 1, low=0.5, high=1))
     yield Case("clip", f(3, 4), None, f(3, 4))
-    yield Case("clip", f(0, 4), -0.5, f(4))
+    yield Case("clip", f(0, 4), -0.5, f(4, low=0))
     yield Case("clip", f(3, 4), f(), None)
     # ---- products ----
     for s1, s2 in [
@@ -247,13 +247,16 @@ def others():
     yield Case("stack", [f(0, 3), f(0, 3)], axis=2)
     # ---- indexing ----
     for key in (
-        0, -1, slice(None), slice(1, None), slice(None, None, 2), slice(None, None, -1), ..., None,
-        (0, 1), (0, ..., 1), (slice(None), 1), (..., slice(0, 2)), (None, 1, None, ...), (),
-        (slice(2, 2),), (slice(None), slice(3, 0, -1), 1),
+        (0, ...), (-1, ...), (slice(1, None), ...), (slice(None, None, 2), ...), ..., (None, ...),
+        (slice(None, None, -1), ...), (0, 1, 1), (0, ..., 1), (slice(None), 1, slice(None)),
+        (..., slice(0, 2)), (None, 1, None, ...), (slice(2, 2), ...),
+        (slice(None), slice(3, 0, -1), 1),
     ):  # fmt: skip
         yield Case("getitem", f(3, 4, 2), key)
+    yield Case("getitem", f(4), 1)
+    yield Case("getitem", f(4), slice(1, 3))
     yield Case("getitem", f(), ())
-    yield Case("getitem", f(), None)
+    yield Case("getitem", f(), (None, ...))
     yield Case("getitem", f(0, 3), (..., 1))
     yield Case("getitem", f(3, 4), mask(3, 4))
     yield Case("getitem", f(3, 4), np.zeros((3, 4), dtype=bool))
@@ -272,6 +275,8 @@ def others():
     yield Case("take_along_axis", f(3, 4), integers([0, 1], [2, 2], [3, 0]))
     yield Case("take_along_axis", f(3, 4), integers([0, 1, 2, 2], [1, 1, 0, 0]), axis=0)
     yield Case("take_along_axis", f(2, 3, 2), integers([[0, 1]], [[2, 2]]), axis=1)
+    yield Case("take_along_axis", f(3, 4), integers([0, -1]), axis=1)
+    yield Case("take_along_axis", f(1, 4), integers([0, 1], [2, 2], [3, 0]))
     yield Case("add_along_axis", f(3, 2), integers([0, 1], [2, 2], [3, 0]), (3, 4), -1)
 
 

@@ -93,7 +93,7 @@ def check_grads(
         args: a tuple of arrays of any backend, tensors, Python floats, or lists, tuples and dicts of
             these. What is not floating point is a constant, passed on as it is. Everything else
             reaches f as a tensor in float64, whatever its own precision: in less, finite differences
-            have no digits left.
+            have no digits left. Python floats go to the backend of the first array.
         order: the highest order of derivative to check.
         rtol: allowed difference relative to the derivative along v.
         atol: allowed difference where that derivative is near 0.
@@ -109,8 +109,10 @@ def check_grads(
         >>> lamina.testing.check_grads(lamina.xp.tanh, (x,))
     """
     args = tuple(args) if isinstance(args, list | tuple) else (args,)
+    arrays = [raw for raw in map(_raw, _flat(args)) if backend.is_array(raw)]
+    place = backend.of(arrays[0]) if arrays else backend.get()
     leaves = []
-    structure = _take_leaves(args, "args", leaves)
+    structure = _take_leaves(args, "args", place, leaves)
     if not leaves:
         raise TypeError("check_grads needs an argument of floating-point numbers, got none")
     paths = [path for path, _ in leaves]
@@ -203,14 +205,14 @@ class _Check:
         return backend.of(like).asarray(generator.normal(like.shape, dtype="float64"), like.dtype)
 
 
-def _take_leaves(value, path, leaves):
+def _take_leaves(value, path, place, leaves):
     """The nest with its floating-point arrays taken out into ``leaves``, as (path, float64)."""
     if isinstance(value, dict):
-        return {k: _take_leaves(v, f"{path}[{k!r}]", leaves) for k, v in value.items()}
+        return {k: _take_leaves(v, f"{path}[{k!r}]", place, leaves) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        parts = [_take_leaves(v, f"{path}[{k}]", leaves) for k, v in enumerate(value)]
+        parts = [_take_leaves(v, f"{path}[{k}]", place, leaves) for k, v in enumerate(value)]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    raw = backend.get().asarray(value, "float64") if isinstance(value, float) else _raw(value)
+    raw = place.asarray(value, "float64") if type(value) is float else _raw(value)
     if not backend.is_array(raw):
         return value
     if backend.namespace(raw).isdtype(raw.dtype, "complex floating"):
