@@ -89,6 +89,10 @@ class _Column:
         self.whole = None
         if not on_disk and (ready or small):
             self.whole = self._converted(array, 0)
+        elif name == "y":  # labels are checked before the first step; inputs as they are read
+            length = max(1, _PIECE // max(1, self.row_bytes))
+            for start in range(0, array.shape[0], length):
+                self.take(slice(start, min(start + length, array.shape[0])))
 
     def _converted(self, piece, rows):
         return self.convert(piece, self.name, self.dtype, rows)
@@ -102,7 +106,9 @@ class _Column:
                 return self.whole[wanted]
             return self.place.xp.take(self.whole, self.place.asarray(wanted), axis=0)
         if isinstance(wanted, slice):
-            return self._converted(np.asarray(self.source[wanted]), wanted.start)
+            piece = self.source[wanted, ...]
+            piece = np.asarray(piece) if isinstance(piece, np.memmap) else piece
+            return self._converted(piece, wanted.start)
         if isinstance(self.source, np.ndarray):
             return self._converted(self.source[wanted], wanted)
         source = backend.of(self.source)

@@ -27,7 +27,11 @@ def as_array(data, what: str):
     """
     if isinstance(data, Tensor):
         return data.data
+    if isinstance(data, np.ma.MaskedArray) and data.mask.any():
+        row = int(np.argwhere(data.mask)[0][0])
+        raise TypeError(f"row {row} of {what} is masked: fill it (x.filled(...)) or drop the row")
     if isinstance(data, np.ndarray):
+        data = data if isinstance(data, np.memmap) else np.asarray(data)
         return data if data.dtype.kind in "fiub" else _host_numbers(data, what)
     if not hasattr(data, "columns") and backend.is_array(data):
         return data
@@ -139,21 +143,6 @@ def _not_finite(array, piece, what, dtype, rows, first) -> ValueError:
     )
 
 
-def check_whole(array, what: str, rows=0) -> None:
-    """Raise where ``array`` holds something else than whole numbers, naming the first row."""
-    if backend.namespace(array).isdtype(array.dtype, ("integral", "bool")):
-        return
-    host = backend.of(array).to_numpy(array)
-    bad = np.argwhere(~np.isfinite(host) | (host != np.floor(host)))
-    if bad.size:
-        at = tuple(int(i) for i in bad[0])
-        raise ValueError(
-            f"{what} must hold whole class numbers for this loss, got {host[at]} in "
-            f"{_row(rows, at)}: round it, or choose a loss of amounts such as "
-            "mean_squared_error"
-        )
-
-
 def _row(rows, at) -> str:
     """The place ``at`` in a piece, as a place in the whole."""
     row = at[0] + rows if isinstance(rows, int) else int(rows[at[0]])
@@ -179,9 +168,10 @@ def class_weights(labels, weights: dict) -> np.ndarray:
             "class_weight needs one class per sample, got labels of shape "
             f"{tuple(host.shape)}: pass sample_weight instead"
         )
-    check_whole(host, "y")
     strange = [key for key in weights if isinstance(key, bool | str) or key != int(key)]
     if strange:
         raise TypeError(f"class_weight maps whole class numbers to weights, got {strange[0]!r}")
+    if host.dtype.kind == "f" and not (host == np.floor(host)).all():
+        raise ValueError("class_weight needs whole class numbers as y: pass sample_weight instead")
     classes, places = np.unique(host.reshape(-1), return_inverse=True)
     return np.asarray([weights.get(int(c), 1.0) for c in classes], "float64")[places.reshape(-1)]

@@ -8,7 +8,6 @@ from lamina.data import (
     ArrayBatches,
     IterableBatches,
     as_array,
-    check_whole,
     class_weights,
     is_iterable_of_batches,
     to_backend,
@@ -93,11 +92,11 @@ class Feed:
             dtype: what it becomes.
             rows: the number of its first row in the whole, or those of all its rows.
         """
-        if name == "y" and dtype == "int64":
-            check_whole(piece, name, rows)
+        if self.place.owns(piece) and self.place.xp.isdtype(piece.dtype, "bool"):
+            piece = self.place.asarray(piece, dtype)
+        if name == "y" and self.loss is not None and isinstance(rows, int):
+            check_labels(piece, self.model.output_shape, self.loss, rows)
         piece = to_backend(piece, name, dtype, self.place, rows)
-        if name == "y" and self.loss is not None and self.model.output_shape is not None:
-            check_labels(piece, self.model.output_shape, self.loss)
         if name == "sample_weight" and self.place.scalar(self.place.xp.any(piece < 0)):
             raise ValueError("sample weights must not be negative: use 0 to leave a sample out")
         return piece

@@ -7,12 +7,14 @@ the number of workers, neither do the numbers. The loss is a weighted sum of one
 so the weights (1/n for a mean, sample weights, class weights) are simply the seed of the sweep.
 """
 
-from lamina import backend
+import math
+
+from lamina import backend, config
 from lamina.autograd import Tensor, no_grad, sweep
 from lamina.autograd import _debug as debug
 from lamina.layers._layer import _Structure
 from lamina.layers._passes import Pass
-from lamina.losses import prepare
+from lamina.losses import Loss, prepare
 from lamina.models.chain import chain_of
 
 # A shard must be worth handing over: below this many multiplications a batch stays whole.
@@ -52,6 +54,7 @@ class Step:
         self._weight = weight
         self.number = 0  # counts steps; names the random streams of each
         self._per_sample = getattr(loss, "per_sample", None)
+        self._masks = loss is not None and type(loss).valid is not Loss.valid
         self._mixes = False  # whether the loss of one sample depends on others
         self._version = None
         self._seeds = {}
@@ -79,7 +82,7 @@ class Step:
             x, y, weights: raw arrays on the model's backend; ``weights`` may be None.
         """
         rows = x.shape[0]
-        total = self._weight_total(weights)
+        total = self._total(y, weights)
         shards = self._cuts.get(rows)
         if shards is None:
             shards = self._cuts[rows] = cut(rows, self._numbers)
@@ -103,7 +106,7 @@ class Step:
         self.number += 1
         return parts
 
-    def _shard(self, x, y, weights, rows, weight_total, index) -> Part:
+    def _shard(self, x, y, weights, rows, total, index) -> Part:
         part = Part()
         part.rows = x.shape[0]
         part.targets = y
@@ -111,7 +114,7 @@ class Step:
         chain = self._chain
         if chain is not None and not debug.enabled:
             try:
-                if self._run_chain(chain, part, x, y, weights, rows, weight_total):
+                if self._run_chain(chain, part, x, y, weights, rows, total):
                     return part
             except MemoryError:
                 pass  # the tape, which runs out as well, can tell in which layer
@@ -129,7 +132,7 @@ class Step:
                 f'the loss "{self.loss.name}" does not depend on the outputs: compute it from '
                 "y_pred with lamina.xp or operators"
             )
-        seed = self._seed(values, part.rows, rows, weights, weight_total)
+        seed = self._seed(values, y, part.rows, rows, weights, total)
         part.outputs = outputs.data
         part.loss = _weighted_sum(values.data, seed)
         roots = [(values, seed)]
@@ -142,7 +145,7 @@ class Step:
         part.gradients = [found.get(p) for p in self.parameters]
         return part
 
-    def _run_chain(self, chain, part, x, y, weights, rows, weight_total) -> bool:
+    def _run_chain(self, chain, part, x, y, weights, rows, total) -> bool:
         """What ``_shard`` does, without a tape; tells whether every kernel took part."""
         if x.shape[1:] != self.model._accepted:
             self.model.check_input(x.shape)
@@ -156,7 +159,7 @@ class Step:
         if run is None:
             return False
         values, pullback = run
-        seed = self._seed(values, part.rows, rows, weights, weight_total)
+        seed = self._seed(values, y, part.rows, rows, weights, total)
         part.outputs = outputs
         part.loss = _weighted_sum(values, seed)
         part.gradients = chain.gradients(kept, pullback, seed)
@@ -213,7 +216,7 @@ class Step:
         if self._per_sample is None:
             self._look_at_loss(y, outputs, values)
         rows = x.shape[0]
-        seed = self._seed(values, rows, rows, weights, self._weight_total(weights))
+        seed = self._seed(values, y, rows, rows, weights, self._total(y, weights))
         loss = _weighted_sum(values, seed)
         for extra in current.losses:
             loss = loss + _raw(extra)
@@ -228,14 +231,37 @@ class Step:
 
     # ---- weights of the values ----------------------------------------------------------------
 
-    def _weight_total(self, weights):
-        if weights is None or self.loss is None or self.loss.reduction != "mean_with_sample_weight":
+    def _total(self, y, weights):
+        """What the values of the whole batch are divided by where that is no fixed number."""
+        loss = self.loss
+        mask = loss.valid(y) if self._masks else None
+        by_weight = weights is not None and loss.reduction == "mean_with_sample_weight"
+        if loss.reduction == "sum" or not (by_weight or mask is not None):
             return None
-        xp = backend.namespace(weights)
-        total = xp.sum(weights)
+        xp = backend.namespace(y)
+        counted = weights
+        if mask is not None:
+            counted = xp.astype(mask, self._place.dtype(config.floatx()))
+            if by_weight:
+                counted = counted * self._spread(weights, mask.shape)
+        total = xp.sum(counted)
         return xp.where(total == 0, xp.ones_like(total), total)
 
-    def _seed(self, values, rows, batch_rows, weights, weight_total):
+    def _spread(self, weights, shape):
+        """``weights`` with axes of 1 for those axes of the values that they lack."""
+        lead = weights.ndim
+        while lead > len(shape) and weights.shape[lead - 1] == 1:
+            lead -= 1
+        if tuple(weights.shape[:lead]) != tuple(shape[:lead]) or lead > len(shape):
+            raise ValueError(
+                f"sample_weight must have one weight per value of the loss {tuple(shape)} or per "
+                f"sample, got shape {tuple(weights.shape)}"
+            )
+        return backend.namespace(weights).reshape(
+            weights, (*shape[:lead], *(1,) * (len(shape) - lead))
+        )
+
+    def _seed(self, values, y, rows, batch_rows, weights, total):
         """What each value counts in the loss of the whole batch of ``batch_rows``."""
         shape = values.shape
         if not self._per_sample:
@@ -256,25 +282,19 @@ class Step:
             if len(self._seeds) > 64:
                 self._seeds.clear()
             self._seeds[key] = uniform
-        if weights is None:
+        mask = self.loss.valid(y) if self._masks else None
+        if weights is None and mask is None:
             return uniform
-        xp = backend.namespace(weights)
-        lead = weights.ndim
-        while lead > len(shape) and weights.shape[lead - 1] == 1:
-            lead -= 1
-        weights = xp.reshape(weights, weights.shape[:lead])
-        if tuple(weights.shape) != tuple(shape[:lead]):
-            raise ValueError(
-                f"sample_weight must have one weight per value of the loss {tuple(shape)} or per "
-                f"sample, got shape {tuple(weights.shape)}"
-            )
-        weights = xp.reshape(weights, (*shape[:lead], *(1,) * (len(shape) - lead)))
-        if weight_total is not None:
-            spread = 1
-            for n in shape[lead:]:
-                spread *= n
-            return xp.broadcast_to(weights * self._weight / (weight_total * spread), shape)
-        return uniform * weights
+        xp = backend.namespace(uniform)
+        factor = None if weights is None else self._spread(weights, shape)
+        if mask is not None:
+            mask = xp.astype(mask, uniform.dtype)
+            factor = mask if factor is None else factor * mask
+        if total is None:
+            return uniform * factor
+        if mask is None:  # the total is one of samples, not of values
+            total = total * (math.prod(shape) / math.prod(weights.shape))
+        return xp.broadcast_to(factor * (self._weight / total), shape)
 
     def _uniform(self, values, batch_rows):
         data = _raw(values)
