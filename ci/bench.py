@@ -7,6 +7,7 @@ import argparse
 import datetime
 import functools
 import json
+import os
 import pathlib
 import sys
 
@@ -38,6 +39,7 @@ def main() -> int:
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M"),
         "backend": options.backend,
         "rounds": rounds,
+        "load": load(),
         **environment(),
     }
     machine = record["machine"]
@@ -45,8 +47,14 @@ def main() -> int:
         f"lamina on {options.backend}, {machine['cores']} cores, BLAS {machine['blas']}; ", end=""
     )
     print(f"best of {rounds} runs of each, in turn\n")
-    record["versions"], record["times"] = measure_times(options.backend, rounds, seconds)
+    if record["load"] and record["load"] > machine["cores"] / 4:
+        print(f"The machine is busy (load {record['load']:.1f}): these times mean little.\n")
+    record["versions"], record["times"] = measure_times(
+        options.backend, options.works or list(WORKS), rounds, seconds
+    )
     print("\n".join(table.times(record)))
+    if options.works:
+        return 0
     record.update(measure_others(options.backend, options.quick))
     print("\n".join([*table.others(record), *table.verdict(record)]))
     last = last_record(options.backend)
@@ -63,6 +71,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bash ci/bench", description=__doc__.splitlines()[0])
     parser.add_argument("--backend", default="numpy", help="numpy, or cupy against torch on cuda")
     parser.add_argument("--quick", action="store_true", help="a minute, for a first look")
+    parser.add_argument("--works", nargs="+", choices=WORKS, help="times of these works, no more")
     parser.add_argument("--rounds", type=int, default=9, help="runs of each, best of which counts")
     parser.add_argument(
         "--json",
@@ -78,13 +87,20 @@ def arguments() -> argparse.Namespace:
     return options
 
 
+def load() -> float | None:
+    """How many processes wanted to run over the last minute; None where nobody counts."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
 def environment() -> dict:
     from lamina.backend import diagnose
 
     return {"packages": diagnose.packages(), "machine": diagnose.machine()}
 
 
-def measure_times(backend: str, rounds: int, seconds: float) -> tuple[dict, dict]:
+def measure_times(
+    backend: str, wanted: list[str], rounds: int, seconds: float
+) -> tuple[dict, dict]:
     """Versions, and milliseconds per step of each library on each work, in turn."""
     rows = {name: ROWS[name] for name in ROWS if backend == "numpy" or name in ON_GPU}
     workers, versions = {}, {}
@@ -107,7 +123,7 @@ def measure_times(backend: str, rounds: int, seconds: float) -> tuple[dict, dict
         return run
 
     found = {}
-    for work in WORKS:
+    for work in wanted:
         runs = {
             name: runner(library, work, how)
             for name, (library, how, works) in rows.items()
