@@ -126,7 +126,7 @@ def spread(shape, seed=0):
 
 
 def test_every_activation_has_a_case():
-    public = {raw_name for raw_name in activations.__all__} - {"get", "serialize", "deserialize"}
+    public = set(activations.__all__) - {"get", "serialize", "deserialize"}
     assert public - {"swish", "hard_swish"} == {name for name, _, _ in CASES}
     assert all(callable(getattr(activations, name)) for name in public)
 
@@ -363,12 +363,13 @@ def test_softmax_ignores_a_common_shift_and_masked_scores():
 
 
 TORCH = {
-    "relu": "relu", "leaky_relu": lambda t: __import__("torch").nn.functional.leaky_relu(t, 0.2),
-    "relu6": "relu6", "elu": "elu", "selu": "selu", "celu": "celu", "silu": "silu", "gelu": "gelu",
-    "mish": "mish", "softplus": "softplus", "softsign": "softsign", "log_sigmoid": "logsigmoid",
-    "hard_sigmoid": "hardsigmoid", "hard_silu": "hardswish", "hard_tanh": "hardtanh",
-    "tanh_shrink": "tanhshrink", "soft_shrink": "softshrink", "hard_shrink": "hardshrink",
-    "glu": "glu", "softmax": lambda t: t.softmax(-1), "log_softmax": lambda t: t.log_softmax(-1),
+    "relu": "relu", "relu6": "relu6", "elu": "elu", "selu": "selu", "celu": "celu",
+    "silu": "silu", "gelu": "gelu", "mish": "mish", "softplus": "softplus", "softsign": "softsign",
+    "log_sigmoid": "logsigmoid", "hard_sigmoid": "hardsigmoid", "hard_silu": "hardswish",
+    "hard_tanh": "hardtanh", "tanh_shrink": "tanhshrink", "soft_shrink": "softshrink",
+    "hard_shrink": "hardshrink", "glu": "glu", "softmax": lambda t: t.softmax(-1),
+    "log_softmax": lambda t: t.log_softmax(-1),
+    "leaky_relu": lambda t: t.clip(min=0) + 0.2 * t.clip(max=0),
     "sigmoid": lambda t: t.sigmoid(), "tanh": lambda t: t.tanh(),
 }  # fmt: skip
 
@@ -384,7 +385,8 @@ def test_values_and_gradients_are_pytorchs(name):
     want.backward(torch.tensor(g))
     out, gradient = value_and_pullback(getattr(activations, name), X, g)
     np.testing.assert_allclose(out, want.detach().numpy(), 1e-9, 1e-9)
-    np.testing.assert_allclose(gradient, t.grad.numpy(), 1e-9, 1e-9)
+    tolerance = 1e-7 if name == "hard_sigmoid" else 1e-9  # whose 1/6 is a float32 in PyTorch
+    np.testing.assert_allclose(gradient, t.grad.numpy(), tolerance, tolerance)
 
 
 def test_integers_are_taken_as_real_numbers():

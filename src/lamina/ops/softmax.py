@@ -33,6 +33,8 @@ def log_softmax(xp, x, *, axis=-1):
 
         z = x - max(x)
         out = z - log(sum(exp(z)))
+
+    Arguments and result are as for ``softmax``.
     """
     z = x - stop_gradient(xp.max(x, axis=axis, keepdims=True))
     return z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
