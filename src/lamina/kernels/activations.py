@@ -16,6 +16,19 @@ from lamina.ops._op import kernel
 
 _SMALL = 2048  # elements below which the cost of a call outweighs that of its work
 _INF = float("inf")
+
+
+def _numbers(of_dtype):
+    """A number as an array without axes, by the character of its dtype.
+
+    NumPy takes it at half the price of a Python number, which it converts at every call.
+    """
+    return {char: np.asarray(of_dtype(np.dtype(char)), char) for char in "efdg"}
+
+
+_ZERO = _numbers(lambda dtype: 0.0)
+_ONE = _numbers(lambda dtype: 1.0)
+_LARGEST_EXPONENT = _numbers(lambda dtype: np.log(np.finfo(dtype).max) - 1)
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
 
@@ -53,7 +66,7 @@ def _linear_back(g, out):
 def _relu(z, out=None):
     out = z if out is None else out
     if z.size < _SMALL:
-        return np.maximum(z, 0.0, out=out)
+        return np.maximum(z, _ZERO[z.dtype.char], out=out)
     return np.clip(z, 0.0, _INF, out=out)
 
 
@@ -98,15 +111,16 @@ def _hard_sigmoid_back(g, out):
 
 def sigmoid(z, out=None):
     """1 / (1 + exp(-z)), into z or ``out``."""
-    out = np.negative(z, out=z if out is None else out)
-    with np.errstate(over="ignore"):  # exp(-z) = inf gives the right 0
-        np.exp(out, out=out)
-    out += 1.0
-    return np.reciprocal(out, out=out)
+    kind = z.dtype.char
+    out = np.negative(z, z if out is None else out)
+    np.minimum(out, _LARGEST_EXPONENT[kind], out=out)  # beyond it exp would overflow, with a warning
+    np.exp(out, out)
+    np.add(out, _ONE[kind], out)
+    return np.reciprocal(out, out)
 
 
 def _sigmoid_back(g, out):
-    d = 1.0 - out
+    d = np.subtract(_ONE[out.dtype.char], out)
     d *= out
     d *= g
     return d
