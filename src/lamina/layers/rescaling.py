@@ -98,7 +98,7 @@ class Normalization(Layer):
         self._set(mean, squares / count)
 
     def call(self, inputs):
-        if self.mean.changed_at < 0:  # neither given, nor adapted, nor loaded
+        if not self._knows():
             raise ValueError(f"{self} knows no mean and variance yet: call adapt(data) first")
         deviation = self._deviation()
         if self.invert:
@@ -108,6 +108,10 @@ class Normalization(Layer):
     def compute_output_shape(self, input_shape):
         self.build_for(input_shape)
         return tuple(input_shape)
+
+    def _knows(self) -> bool:
+        """Whether its statistics were given, adapted or loaded."""
+        return self.mean.changed_at >= 0
 
     def _deviation(self):
         return xp.maximum(xp.sqrt(self.variance), config.epsilon())
@@ -138,11 +142,21 @@ class Normalization(Layer):
                     raise self.input_error(f"samples of shape {tuple(self._input_shape[1:])}", shape)
 
     def get_config(self):
-        settings = {**super().get_config(), "axis": self.axis, "invert": self.invert}
-        if self.built:
-            settings["mean"] = self.mean.numpy().tolist()
-            settings["variance"] = self.variance.numpy().tolist()
-        return settings
+        mean, variance = self.input_mean, self.input_variance
+        if self.built and self._knows():
+            mean, variance = self.mean.numpy(), self.variance.numpy()
+        return {
+            **super().get_config(),
+            "axis": self.axis,
+            "mean": _as_list(mean),
+            "variance": _as_list(variance),
+            "invert": self.invert,
+        }
+
+
+def _as_list(value):
+    """Numbers as a configuration holds them: plain, or in lists."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _fit(value, parameter) -> tuple[int, ...]:
