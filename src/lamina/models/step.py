@@ -113,7 +113,7 @@ class Step:
         part.targets = y
         part.weights = weights
         chain = self._chain
-        if chain is not None and not debug.enabled:
+        if chain is not None and self._per_sample and not debug.enabled:
             try:
                 if self._run_chain(chain, part, x, y, weights, rows, total):
                     return part

@@ -72,7 +72,28 @@ class Trainer:
         self.loss = loss
         self._figures = figures
         self._step = Step(self, loss, self._loss_weight)
-        self._given_metrics = metrics
+        self._compiled = {
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
+
+    def __getstate__(self) -> dict:
+        """What ``copy`` and ``pickle`` keep: all but what the first step makes anew."""
+        state = {**vars(self), "_step": None, "_figures": None}
+        if self._step is not None:
+            kind, settings = type(self.optimizer), self.optimizer.get_config()
+            state["optimizer"] = kind, settings, self.optimizer.state(), self._step.number
+        return state
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        if isinstance(self.optimizer, tuple):
+            kind, settings, moved, number = self.optimizer
+            self.compile(kind.from_config(settings), **self._compiled)
+            self.optimizer.set_state(moved)
+            self._step.number = number
 
     def build_from(self, x) -> None:
         """Build for the samples of the array ``x``, or check that they fit what was built."""
