@@ -23,7 +23,7 @@ from lamina.losses import (
     sparse_categorical_crossentropy,
     squared_hinge,
 )
-from lamina.metrics._metric import Metric
+from lamina.metrics._metric import Metric, is_floating
 from lamina.metrics.accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -140,7 +140,7 @@ def _face(kind, name):
         fitting = kind()
         xp, y_true, y_pred, _ = fitting._inputs(y_true, y_pred, None)
         values = fitting.fn(y_true, y_pred, *args, **options)
-        if xp.isdtype(y_pred.dtype, "real floating"):
+        if is_floating(xp, y_pred.dtype):
             return xp.astype(values, y_pred.dtype)
         return xp.astype(values, fitting._wide)
 

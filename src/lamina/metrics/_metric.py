@@ -100,13 +100,21 @@ class Metric:
     def _settle(self, array) -> None:
         """Note where the sums are to be, and bring there those that came from elsewhere."""
         self._place = place = backend.of(array)
-        device = None if place.is_host else array.device
-        info = place.xp.__array_namespace_info__()
-        floats = info.dtypes(device=device, kind="real floating")
-        self._wide = floats.get("float64", place.xp.float32)
+        self._wide = _WIDEST.get(place)
+        if self._wide is None:
+            info = place.xp.__array_namespace_info__()
+            floats = info.dtypes(device=place.device, kind="real floating")
+            self._wide = _WIDEST[place] = floats.get("float64", place.xp.float32)
         for name, value in self.sums.items():
-            if not isinstance(value, int | float):
+            if type(value) not in (int, float):
                 self.sums[name] = place.asarray(value)
+
+    def _namespace(self):
+        """The namespace that the sums are in: that of the outputs, or of a restored state."""
+        if self._place is not None:
+            return self._place.xp
+        arrays = [value for value in self.sums.values() if type(value) not in (int, float)]
+        return backend.namespace(arrays[0]) if arrays else backend.get().xp
 
     def _inputs(self, y_true, y_pred, sample_weight):
         """Raw arrays on one device, in shapes that fit: (xp, y_true, y_pred, sample_weight)."""
@@ -121,17 +129,29 @@ class Metric:
         y_true = _beside(y_true, y_pred, place)
         if sample_weight is not None:
             sample_weight = _beside(sample_weight, y_pred, place)
-            if not xp.isdtype(sample_weight.dtype, "real floating"):
+            if not is_floating(xp, sample_weight.dtype):
                 sample_weight = xp.astype(sample_weight, self._wide)
         if self.dtype is not None:
             y_pred = place.asarray(y_pred, self.dtype)
         if self.targets is not None:
             y_true = prepare(y_true, y_pred, self)
         if self.targets == "outputs" and y_true.dtype != y_pred.dtype:
-            if not xp.isdtype(y_pred.dtype, "real floating"):
+            if not is_floating(xp, y_pred.dtype):
                 y_pred = xp.astype(y_pred, place.dtype(config.floatx()))
             y_true = xp.astype(y_true, y_pred.dtype)
         return xp, y_true, y_pred, sample_weight
+
+
+_WIDEST = {}  # the widest floating-point dtype of each backend
+_FLOATING = {}
+
+
+def is_floating(xp, dtype) -> bool:
+    """The standard's ``isdtype`` for real floating-point numbers, remembered."""
+    found = _FLOATING.get((xp, dtype))
+    if found is None:
+        found = _FLOATING[xp, dtype] = xp.isdtype(dtype, "real floating")
+    return found
 
 
 def _beside(value, array, place):

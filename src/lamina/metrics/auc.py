@@ -1,6 +1,6 @@
 """Areas under curves: how well outputs put the positives before the negatives."""
 
-from lamina import config
+from lamina import backend, config
 from lamina.errors import unknown
 from lamina.metrics._metric import Metric, quotient, spread
 from lamina.metrics.confusion import counts_over
@@ -98,6 +98,11 @@ class AUC(Metric):
             weights = row if weights is None else weights * row
         batches = [(y_true != 0, y_pred, weights)]
         if self._settings["multi_label"]:
+            if y_pred.ndim != 2:
+                raise ValueError(
+                    f"the {self} has multi_label=True and needs outputs of shape (batch, labels), "
+                    f"got {tuple(y_pred.shape)}"
+                )
             batches = [
                 tuple(None if part is None else part[..., i] for part in batches[0])
                 for i in range(columns)
@@ -149,9 +154,7 @@ class AUC(Metric):
         self._join()
         if not self.sums:
             return 0.0
-        if self._place is None:
-            self._settle(next(iter(self.sums.values())))
-        xp = self._place.xp
+        xp = self._namespace()
         if self._settings["exact"]:
             area = _average_precision if self._settings["curve"] == "PR" else _exact_roc
             rows = range(self.sums["labels"].shape[0])
@@ -163,7 +166,7 @@ class AUC(Metric):
         by_column = self._settings["label_weights"]
         if by_column is None or not self._settings["multi_label"]:
             return xp.mean(areas)
-        by_column = self._place.asarray(by_column, areas.dtype)
+        by_column = backend.of(areas).asarray(by_column, areas.dtype)
         return quotient(xp, xp.sum(areas * by_column), xp.sum(by_column))
 
     def _areas(self, xp):

@@ -38,8 +38,11 @@ class Counts(Metric):
             weights = weights[:, 0]
         thresholds = self.thresholds
         if self.top_k is not None:
-            y_pred = _largest(xp, y_pred, self.top_k)
-            thresholds = thresholds if self._given is not None else [0.5]
+            chosen = _among_largest(xp, y_pred, self.top_k)
+            if self._given is None:
+                y_pred = xp.astype(chosen, y_pred.dtype)
+            else:
+                y_pred = xp.where(chosen, y_pred, -1.0)
         if self.class_id is not None:
             y_true, y_pred = y_true[..., self.class_id], y_pred[..., self.class_id]
         if weights is not None:
@@ -57,17 +60,16 @@ class Counts(Metric):
         if not self.sums:
             return 0.0
         top, other = self.sums[top], self.sums[other]
-        return quotient(self._place.xp, top, top + other)
+        return quotient(self._namespace(), top, top + other)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "thresholds": self._given}
 
 
-def _largest(xp, y_pred, k):
-    """1 at the k largest outputs of each sample, 0 elsewhere."""
-    order = xp.argsort(y_pred, axis=-1, descending=True)
-    rank = xp.argsort(order, axis=-1)
-    return xp.astype(rank < k, y_pred.dtype)
+def _among_largest(xp, y_pred, k):
+    """Whether an output is one of the k largest of its sample."""
+    order = xp.argsort(-y_pred, axis=-1)
+    return xp.argsort(order, axis=-1) < k
 
 
 def counts_at(xp, label, answer, weights, wide) -> dict:

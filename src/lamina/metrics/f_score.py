@@ -65,9 +65,7 @@ class FBetaScore(Metric):
         if not self.sums:
             return 0.0
         hits, yes, positives = (self.sums[n] for n in ("hits", "yes", "positives"))
-        if self._place is None:
-            self._settle(hits)
-        xp, tiny = self._place.xp, config.epsilon()
+        xp, tiny = self._namespace(), config.epsilon()
         if self.average == "micro":
             hits, yes, all_positives = xp.sum(hits), xp.sum(yes), xp.sum(positives)
         else:

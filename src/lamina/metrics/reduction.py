@@ -2,7 +2,7 @@
 
 from lamina import backend
 from lamina.autograd import Tensor
-from lamina.metrics._metric import Metric, quotient, spread
+from lamina.metrics._metric import Metric, is_floating, quotient, spread
 
 
 class Mean(Metric):
@@ -28,19 +28,18 @@ class Mean(Metric):
 
     def update_state(self, values, sample_weight=None) -> None:
         """Take in values, one or several for each sample."""
-        xp, _, values, weights = self._inputs(0.0, values, sample_weight)
+        xp, _, values, weights = self._inputs(values, values, sample_weight)
         self._take(xp, values, weights)
 
     def result(self):
         if not self.sums:
             return 0.0
-        xp = self._place.xp if self._place else backend.get().xp
-        return quotient(xp, self.sums["total"], self.sums["count"])
+        return quotient(self._namespace(), self.sums["total"], self.sums["count"])
 
     def _take(self, xp, values, weights):
         if not backend.is_array(values):
             values = self._place.asarray(values)
-        if not xp.isdtype(values.dtype, "real floating"):
+        if not is_floating(xp, values.dtype):
             values = xp.astype(values, self._wide)
         width = 1
         if weights is not None:
@@ -72,10 +71,10 @@ class Sum(Metric):
 
     def update_state(self, values, sample_weight=None) -> None:
         """Take in values, one or several for each sample."""
-        xp, _, values, weights = self._inputs(0.0, values, sample_weight)
+        xp, _, values, weights = self._inputs(values, values, sample_weight)
         if weights is not None:
             values = values * spread(xp, weights, values.shape)
-        if not xp.isdtype(values.dtype, "real floating"):
+        if not is_floating(xp, values.dtype):
             values = xp.astype(values, self._wide)
         self.add(total=xp.sum(values, dtype=self._wide))
 

@@ -144,9 +144,7 @@ class R2Score(Metric):
         if not self.sums:
             return 0.0
         found = self.sums
-        if self._place is None:
-            self._settle(found["sum"])
-        xp = self._place.xp
+        xp = self._namespace()
         total = found["squared_sum"] - found["sum"] * found["sum"] / found["count"]
         constant = total == 0
         explained = 1.0 - found["residual"] / xp.where(constant, xp.ones_like(total), total)
