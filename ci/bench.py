@@ -7,6 +7,7 @@ import argparse
 import datetime
 import functools
 import json
+import os
 import pathlib
 import sys
 
@@ -38,6 +39,7 @@ def main() -> int:
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M"),
         "backend": options.backend,
         "rounds": rounds,
+        "load": load(),
         **environment(),
     }
     machine = record["machine"]
@@ -45,6 +47,8 @@ def main() -> int:
         f"lamina on {options.backend}, {machine['cores']} cores, BLAS {machine['blas']}; ", end=""
     )
     print(f"best of {rounds} runs of each, in turn\n")
+    if record["load"] and record["load"] > machine["cores"] / 4:
+        print(f"The machine is busy (load {record['load']:.1f}): these times mean little.\n")
     record["versions"], record["times"] = measure_times(options.backend, rounds, seconds)
     print("\n".join(table.times(record)))
     record.update(measure_others(options.backend, options.quick))
@@ -76,6 +80,11 @@ def arguments() -> argparse.Namespace:
         name = f"{datetime.date.today()}-{options.backend.partition(':')[0]}.json"
         options.json = RESULTS / name
     return options
+
+
+def load() -> float | None:
+    """How many processes wanted to run over the last minute; None where nobody counts."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
 def environment() -> dict:

@@ -55,7 +55,11 @@ def _with_rules(name: str):
             parameters.append(parameter)
             call.append(f"{parameter}={parameter}" if keyword else parameter)
     options = tuple(p for p in parameters if p not in arrays)
-    raw_call = "x[key]" if name == "getitem" else f"f({', '.join(call)})"
+    raw_call = f"f({', '.join(call)})"
+    if name == "getitem":
+        raw_call = "x[key]"
+    elif name == "astype":  # array_api_strict takes device=None for its own default, not x's
+        raw_call = f"f(x, dtype, copy=copy) if device is None else {raw_call}"
     scope = {}
     exec(f"def raw(f, {', '.join((*arrays, *options))}): return {raw_call}", scope)
     scope["apply"] = _applier(name, arrays, options, scope["raw"])

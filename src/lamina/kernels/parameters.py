@@ -16,10 +16,10 @@ import numpy as np
 from lamina.autograd import clock
 from lamina.backend import workers as threads
 
-BLOCK = 16384
-"""Elements that are stepped together."""
+BLOCK = 65536
+"""Elements that are stepped together: in cache, and long enough for threads to work side by side."""
 
-_BLOCKS_PER_PART = 4
+_BLOCKS_PER_PART = 1
 
 
 class Blocks:

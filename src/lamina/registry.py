@@ -1,0 +1,86 @@
+"""Objects by name: how "glorot_uniform", "l2" or "max_norm" become objects, and a config again.
+
+A leaf that initializers, regularizers and constraints share. To make a class known by a name, add
+it to the dictionary of names in its own room.
+"""
+
+from lamina.errors import unknown
+
+
+class Registry:
+    """The classes of one kind, such as initializers, by name.
+
+    Args:
+        kind: what they are, for messages: "initializer".
+        base: their base class.
+        classes: class by snake_case name; found in any case and with or without underscores, so
+            that ``GlorotUniform`` is ``glorot_uniform``.
+        aliases: further names, not told to users.
+    """
+
+    def __init__(self, kind: str, base: type, classes: dict, aliases: dict | None = None):
+        self.kind = kind
+        self.base = base
+        self.classes = classes
+        self._by_name = {_folded(n): c for n, c in {**classes, **(aliases or {})}.items()}
+
+    def get(self, identifier):
+        """The object that a name, a class, a configuration, a function or an object stands for.
+
+        None stays None. Anything that can be called is taken as it is.
+
+        Raises:
+            ValueError: for an unknown name, with the nearest right one.
+            TypeError: for anything else.
+        """
+        if identifier is None:
+            return None
+        if isinstance(identifier, str):
+            return self.named(identifier)()
+        if isinstance(identifier, dict):
+            return self.deserialize(identifier)
+        if isinstance(identifier, type) and issubclass(identifier, self.base):
+            return identifier()
+        if callable(identifier):
+            return identifier
+        article = "an" if self.kind[0] in "aeiou" else "a"
+        raise TypeError(
+            f"{article} {self.kind} is given by its name, as an object or as a function, "
+            f"got {identifier!r}: use one of {', '.join(sorted(self.classes))}"
+        )
+
+    def named(self, name: str, custom_objects: dict | None = None) -> type:
+        """The class called ``name``."""
+        if custom_objects and name in custom_objects:
+            return custom_objects[name]
+        found = self._by_name.get(_folded(name))
+        if found is None:
+            raise unknown(self.kind, name, (*self.classes, *(custom_objects or ())))
+        return found
+
+    def serialize(self, thing):
+        """``{"class_name": ..., "config": ...}`` of an object; the name of a function; or None."""
+        if thing is None:
+            return None
+        if hasattr(thing, "get_config"):
+            return {"class_name": type(thing).__name__, "config": thing.get_config()}
+        return getattr(thing, "__name__", type(thing).__name__)
+
+    def deserialize(self, config, custom_objects: dict | None = None):
+        """The object that ``serialize`` described.
+
+        Args:
+            config: what ``serialize`` gave.
+            custom_objects: classes and functions of one's own, by name.
+        """
+        if config is None:
+            return None
+        if isinstance(config, str):
+            found = self.named(config, custom_objects)
+            return found() if isinstance(found, type) else found
+        kind = self.named(config["class_name"], custom_objects)
+        return kind.from_config(config.get("config", {}))
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "")
