@@ -49,8 +49,12 @@ def main() -> int:
     print(f"best of {rounds} runs of each, in turn\n")
     if record["load"] and record["load"] > machine["cores"] / 4:
         print(f"The machine is busy (load {record['load']:.1f}): these times mean little.\n")
-    record["versions"], record["times"] = measure_times(options.backend, rounds, seconds)
+    record["versions"], record["times"] = measure_times(
+        options.backend, options.works or list(WORKS), rounds, seconds
+    )
     print("\n".join(table.times(record)))
+    if options.works:
+        return 0
     record.update(measure_others(options.backend, options.quick))
     print("\n".join([*table.others(record), *table.verdict(record)]))
     last = last_record(options.backend)
@@ -67,6 +71,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bash ci/bench", description=__doc__.splitlines()[0])
     parser.add_argument("--backend", default="numpy", help="numpy, or cupy against torch on cuda")
     parser.add_argument("--quick", action="store_true", help="a minute, for a first look")
+    parser.add_argument("--works", nargs="+", choices=WORKS, help="times of these works, no more")
     parser.add_argument("--rounds", type=int, default=9, help="runs of each, best of which counts")
     parser.add_argument(
         "--json",
@@ -93,7 +98,9 @@ def environment() -> dict:
     return {"packages": diagnose.packages(), "machine": diagnose.machine()}
 
 
-def measure_times(backend: str, rounds: int, seconds: float) -> tuple[dict, dict]:
+def measure_times(
+    backend: str, wanted: list[str], rounds: int, seconds: float
+) -> tuple[dict, dict]:
     """Versions, and milliseconds per step of each library on each work, in turn."""
     rows = {name: ROWS[name] for name in ROWS if backend == "numpy" or name in ON_GPU}
     workers, versions = {}, {}
@@ -116,7 +123,7 @@ def measure_times(backend: str, rounds: int, seconds: float) -> tuple[dict, dict
         return run
 
     found = {}
-    for work in WORKS:
+    for work in wanted:
         runs = {
             name: runner(library, work, how)
             for name, (library, how, works) in rows.items()

@@ -10,17 +10,19 @@
 The same program runs on NumPy and, with ``backend="cupy"``, on a CUDA GPU.
 """
 
-from lamina import backend, config, kernels, xp
+from importlib import import_module
+
+from lamina import backend, config, xp
 from lamina.autograd import Parameter, Tensor, debug_nans, grad, no_grad, value_and_grad
 from lamina.backend import use
-from lamina.models import Model, Sequential
 
 __version__ = "0.1.0"
 
 # Rooms that a program may never enter are opened on first use.
 _ROOMS = (
-    "activations", "callbacks", "constraints", "datasets", "initializers", "layers", "losses",
-    "metrics", "ops", "optimizers", "plotting", "regularizers", "saving", "testing", "utils",
+    "activations", "callbacks", "constraints", "datasets", "initializers", "kernels", "layers",
+    "losses", "metrics", "models", "ops", "optimizers", "plotting", "regularizers", "saving",
+    "testing", "utils",
 )  # fmt: skip
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "layers",
     "losses",
     "metrics",
+    "models",
     "no_grad",
     "ops",
     "optimizers",
@@ -57,9 +60,9 @@ __all__ = [
 
 def __getattr__(name: str):
     if name in _ROOMS:
-        import importlib
-
-        return importlib.import_module(f"lamina.{name}")
+        return import_module(f"lamina.{name}")
+    if name in ("Model", "Sequential"):
+        return getattr(import_module("lamina.models"), name)
     raise AttributeError(f"module 'lamina' has no attribute {name!r}")
 
 

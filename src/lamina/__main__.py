@@ -8,6 +8,7 @@ import json
 import os
 
 from lamina.backend import diagnose
+from lamina.datasets import fetch
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,11 +18,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     facts = diagnose.report()
+    facts["data"] = [str(folder) for folder in (*fetch.data_folders(), fetch.cache_folder())]
     facts["environment"] = {k: v for k, v in sorted(os.environ.items()) if k.startswith("LAMINA_")}
     if options.json:
         print(json.dumps(facts, indent=2))
     else:
         print(diagnose.text(facts))
+        print(f"{'data sets':<18}{', '.join(facts['data'])}")
         for name, value in facts["environment"].items():
             print(f"{name:<18}{value}")
     return 0

@@ -6,7 +6,6 @@ equal to an uninterrupted one, and the cut of a batch into shards invisible.
 Philox: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
 
-import hashlib
 import itertools
 import os
 import threading
@@ -23,8 +22,7 @@ class Generator:
     """
 
     def __init__(self, seed: int, *stream: int | str):
-        name = "/".join(map(str, (seed, *stream)))
-        key = hashlib.blake2b(name.encode(), digest_size=16).digest()
+        key = _hashed("/".join(map(str, (seed, *stream))), 16)
         self._draw = np.random.Generator(np.random.Philox(key=np.frombuffer(key, np.uint64)))
 
     def uniform(self, shape, low=0.0, high=1.0, dtype="float32") -> np.ndarray:
@@ -93,5 +91,10 @@ def next_seed() -> int:
     """A new seed from the process's sequence, for something that was given none."""
     with _lock:
         seeds, number = _seeds, next(_seeds.count)
-    name = f"{seeds.seed}/seed/{number}".encode()
-    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little") >> 1
+    return int.from_bytes(_hashed(f"{seeds.seed}/seed/{number}", 8), "little") >> 1
+
+
+def _hashed(name: str, size: int) -> bytes:
+    from hashlib import blake2b  # loads OpenSSL, which a program that draws nothing can spare
+
+    return blake2b(name.encode(), digest_size=size).digest()

@@ -1,8 +1,8 @@
 """Update rules of optimizers for one array library, where measurement asks for them.
 
-Each computes exactly what ``update`` of the optimizer says, which is the rule's definition; the tests
-hold the two equal to the last bit. NumPy's write into the parameter and the state, with ``work`` for
-what is in between, so that a block passes through the cache once.
+Each computes exactly what ``update`` of the optimizer says, which is the rule's definition; the
+tests hold the two equal to the last bit. NumPy's write into the parameter and the state, with
+``work`` for what is in between, so that a block passes through the cache once.
 """
 
 from math import sqrt

@@ -17,9 +17,7 @@ from lamina.autograd import clock
 from lamina.backend import workers as threads
 
 BLOCK = 65536
-"""Elements that are stepped together: in cache, and long enough for threads to work side by side."""
-
-_BLOCKS_PER_PART = 1
+"""Elements that are stepped together: enough that threads seldom wait for the interpreter."""
 
 
 class Blocks:
@@ -72,7 +70,7 @@ class Blocks:
 
     def rebound(self) -> bool:
         """Whether some parameter was given other data since the last step."""
-        for parameter, view in self._pairs:
+        for parameter, view in self._pairs:  # noqa: SIM110 (any() costs more than the loop)
             if parameter.data is not view:
                 return True
         return False
@@ -103,20 +101,19 @@ class Blocks:
             if factors is not None:
                 into *= factors[i]
         cut = {i: [shard[i].reshape(-1) for shard in shards] for i in plan.cut}
-        pieces = plan.pieces
-        if workers is None or len(pieces) <= _BLOCKS_PER_PART:
-            self._run(pieces, self._scratch, rule, step, rate, decays, cut, factors)
+        common = (rule, step, rate, decays, cut, factors)
+        if workers is None or len(plan.parts) < 3:
+            for pieces in plan.parts:
+                self._run(pieces, self._scratch, *common)
         else:
 
             def part(number):
-                some = pieces[number * _BLOCKS_PER_PART : (number + 1) * _BLOCKS_PER_PART]
-                self._run(some, self._new_scratch(), rule, step, rate, decays, cut, factors)
+                self._run(plan.parts[number], self._new_scratch(), *common)
 
-            parts = -(-len(pieces) // _BLOCKS_PER_PART)
             if isinstance(workers, int):
-                threads.run(part, parts, workers)
+                threads.run(part, len(plan.parts), workers)
             else:
-                workers.map_blocks(part, parts)
+                workers.map_blocks(part, len(plan.parts))
         now = next(clock)
         for parameter in plan.parameters:
             parameter.changed_at = now
@@ -153,42 +150,45 @@ class Blocks:
 
 
 class _Plan:
-    """Which pieces of the vector a step goes through, when the gradients of some are missing.
+    """How a step goes through the vector, where the gradients of some parameters are missing.
+
+    A piece is ``(p, g, state, i, start, stop)``: slices of the vectors. A piece of a large
+    parameter ``i`` has no ``g``: it is read from the gradient itself, from ``start`` to ``stop``.
 
     Attributes:
         parameters: those that have a gradient.
-        gathered: (number, view) of parameters whose gradients are first copied together.
-        cut: numbers of parameters larger than a block, whose gradients are read where they are.
-        pieces: (p, g, state, number, start, stop): slices of the vectors, and for a piece of a
-            large parameter no ``g`` but where to cut it from.
+        gathered: (i, view) of the small ones, whose gradients are first copied side by side.
+        cut: numbers of the others.
+        parts: lists of pieces, each of about ``BLOCK`` elements.
     """
 
     def __init__(self, blocks, missing):
         present = [i for i in range(len(blocks.parameters)) if i not in missing]
         sizes = [stop - start for start, stop in blocks.bounds]
+        small = BLOCK // 8
         into = blocks.split(blocks.gradient)
         self.parameters = [blocks.parameters[i] for i in present]
-        self.gathered = [(i, into[i]) for i in present if sizes[i] <= BLOCK]
-        self.cut = [i for i in present if sizes[i] > BLOCK]
+        self.gathered = [(i, into[i]) for i in present if sizes[i] <= small]
+        self.cut = [i for i in present if sizes[i] > small]
         spans = []
         for i in present:
-            start, stop = blocks.bounds[i]
-            if sizes[i] > BLOCK:
-                for a in range(0, sizes[i], BLOCK):
-                    b = min(a + BLOCK, sizes[i])
-                    spans.append((start + a, start + b, i, a, b))
-            elif spans and spans[-1][1:3] == (start, None) and stop - spans[-1][0] <= BLOCK:
-                spans[-1] = (spans[-1][0], stop, None, 0, 0)
+            begin, end = blocks.bounds[i]
+            if sizes[i] > small:
+                length = -(-sizes[i] // -(-sizes[i] // BLOCK))
+                for start in range(0, sizes[i], length):
+                    stop = min(start + length, sizes[i])
+                    spans.append((begin + start, begin + stop, i, start, stop))
+            elif spans and spans[-1][1:3] == (begin, None) and end - spans[-1][0] <= BLOCK:
+                spans[-1] = (spans[-1][0], end, None, 0, 0)
             else:
-                spans.append((start, stop, None, 0, 0))
-        self.pieces = [
-            (
-                blocks.vector[start:stop],
-                blocks.gradient[start:stop] if i is None else None,
-                tuple(vector[start:stop] for vector in blocks.state.values()),
-                i,
-                a,
-                b,
-            )
-            for start, stop, i, a, b in spans
-        ]
+                spans.append((begin, end, None, 0, 0))
+        self.parts = [[]]
+        filled = 0
+        for begin, end, i, start, stop in spans:
+            if filled and filled + end - begin > BLOCK:
+                self.parts.append([])
+                filled = 0
+            filled += end - begin
+            g = blocks.gradient[begin:end] if i is None else None
+            state = tuple(vector[begin:end] for vector in blocks.state.values())
+            self.parts[-1].append((blocks.vector[begin:end], g, state, i, start, stop))

@@ -238,8 +238,14 @@ class Layer:
         Args:
             inputs: an array or tensor whose first axis is the batch.
             training: whether this is a step of training, where dropout and the like act.
+
+        Returns:
+            a tensor.
         """
-        if not self.built or debug.enabled or not hasattr(inputs, "shape"):
+        if not isinstance(inputs, Tensor):  # array libraries refuse tensors right of an operator
+            data = inputs if hasattr(inputs, "shape") else self.backend.asarray(inputs)
+            inputs = Tensor._of(data)
+        if not self.built or debug.enabled:
             return self._careful_call(inputs, training)
         shape = inputs.shape
         if shape[1:] != self._accepted:
@@ -254,13 +260,10 @@ class Layer:
         return out
 
     def _careful_call(self, inputs, training):
-        """A call that converts, builds, or notes for ``debug_nans`` where it is."""
-        if not hasattr(inputs, "shape"):
-            inputs = self.backend.asarray(inputs)
+        """A call that builds, or notes for ``debug_nans`` where it is."""
         if not self.built:
             if self._backend is None:
-                data = inputs.data if isinstance(inputs, Tensor) else inputs
-                self._backend = backend.of(data)
+                self._backend = backend.of(inputs.data)
             self.build_for((None, *inputs.shape[1:]))
         if not debug.enabled:
             return self(inputs, training=training)
@@ -334,8 +337,8 @@ class Layer:
             )
             told.lamina_layer = self.name
             return told
-        data = inputs.data if isinstance(inputs, Tensor) else inputs
-        if self.weights and backend.is_array(data) and not self.backend.owns(data):
+        data = inputs.data
+        if self.weights and not self.backend.owns(data):
             told = ValueError(
                 f"{self} lives on {self.backend}, its input on {backend.of(data)}: move the one "
                 f"with lamina.backend.get('{self.backend}').asarray(x), or the model with "

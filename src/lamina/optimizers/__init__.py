@@ -3,7 +3,7 @@
 Names, arguments and defaults are those of Keras 3, which differ from PyTorch's: see each class.
 """
 
-from lamina.errors import unknown
+from lamina import errors
 from lamina.optimizers._optimizer import Optimizer
 from lamina.optimizers.adadelta import Adadelta
 from lamina.optimizers.adagrad import Adagrad
@@ -14,7 +14,6 @@ from lamina.optimizers.rmsprop import RMSprop
 from lamina.optimizers.sgd import SGD
 
 __all__ = [
-    "SGD",
     "Adadelta",
     "Adagrad",
     "Adam",
@@ -23,6 +22,7 @@ __all__ = [
     "Nadam",
     "Optimizer",
     "RMSprop",
+    "SGD",
     "deserialize",
     "get",
     "serialize",
@@ -35,8 +35,8 @@ def get(identifier) -> Optimizer | None:
     """The optimizer that a name, a class, a configuration or an optimizer stands for.
 
     Args:
-        identifier: "adam" or any other name in any case, for the defaults; an ``Optimizer`` class or
-            object; a dictionary from ``serialize``; or None, which stays None.
+        identifier: "adam" or any other name in any case, for the defaults; an ``Optimizer`` class
+            or object; a dictionary from ``serialize``; or None, which stays None.
 
     Raises:
         ValueError: for an unknown name.
@@ -73,4 +73,4 @@ def _named(name):
     for kind in _CLASSES:
         if kind.__name__.lower() == name.lower():
             return kind
-    raise unknown("optimizer", name, [kind.__name__ for kind in _CLASSES])
+    raise errors.unknown("optimizer", name, [kind.__name__ for kind in _CLASSES])

@@ -1,12 +1,13 @@
 """The parameters of a model as one vector, on any array library.
 
 A step is the rule applied once to the whole vector, out of place; then every parameter is bound to
-its part of the new one. Nothing relies on views sharing memory, and nothing waits for the device. The
-number of calls does not grow with the number of parameters, but for the binding.
+its part of the new one. Nothing relies on views sharing memory, and nothing waits for the device.
+The number of calls does not grow with the number of parameters, but for the binding.
 """
 
 from functools import partial
 from itertools import accumulate
+from math import prod
 
 from lamina.autograd import clock
 
@@ -24,7 +25,7 @@ class Flat:
 
     def __init__(self, xp, parameters, fills, earlier, kernel=None):
         arrays = [parameter.data for parameter in parameters]
-        ends = list(accumulate(array.size for array in arrays))
+        ends = list(accumulate(prod(array.shape) for array in arrays))
         self.parameters = parameters
         self.bounds = list(zip([0, *ends[:-1]], ends, strict=True))
         self.shapes = [array.shape for array in arrays]

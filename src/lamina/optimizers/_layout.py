@@ -1,7 +1,7 @@
 """Where an optimizer's parameters and their state are kept: one storage for each kind of parameter.
 
-Parameters of one dtype that decay, or do not, are stepped together. A storage is a vector with views
-in host memory (``kernels/parameters.py``) or the portable one (``_flat.py``).
+Parameters of one dtype that decay, or do not, are stepped together. A storage is a vector with
+views in host memory (``kernels/parameters.py``) or the portable one (``_flat.py``).
 """
 
 from lamina import backend
@@ -86,13 +86,13 @@ class Layout:
 
     def rebound(self) -> bool:
         """Whether some parameter was given other data since the last step."""
-        for storage in self._storages:
+        for storage in self._storages:  # noqa: SIM110 (any() costs more than the loop)
             if storage.rebound():
                 return True
         return False
 
     def reread(self) -> bool:
-        """Take the data of parameters that were rebound; False where their backend or dtype differs.
+        """Take the data of parameters that were rebound; False where they moved or changed dtype.
 
         Raises:
             ValueError: where a shape differs.
@@ -109,7 +109,7 @@ class Layout:
                         f"a parameter keeps the shape the optimizer was built with: {p.name} had "
                         f"{tuple(shape)}, got {tuple(p.data.shape)}: make a new optimizer"
                     )
-                if p.data.dtype != view.dtype or backend.of(p.data) is not backend.of(view):
+                if backend.of(p.data) is not backend.of(view) or p.data.dtype != view.dtype:
                     same = False
         if same:
             for storage in self._storages:
@@ -130,7 +130,7 @@ class Layout:
 
     def slots(self) -> list[dict]:
         """For each parameter its state: arrays in its shape, by slot."""
-        found = [None] * self._count
+        found: list[dict] = [{}] * self._count
         for storage, numbers, _ in self._groups:
             for place, i in enumerate(numbers):
                 found[i] = storage.slots(place)

@@ -3,14 +3,14 @@
 A rule is one short pure function, ``update``, over pieces of any shape; see ``sgd.py`` for the
 shortest. To add one: a class with ``slots`` and ``update`` in a file of its own, its name in
 ``__init__.py``, and its formula in the tests. How parameters are stored and stepped fast is in
-``_layout.py``; clipping by norm in ``_clipping.py``.
+``_layout.py``; clipping by norm and accumulation in ``_gradients.py``.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 
 from lamina import backend
 from lamina.optimizers import _options
-from lamina.optimizers._clipping import norm_factors, summed
+from lamina.optimizers._gradients import Accumulator, norm_factors, summed
 from lamina.optimizers._layout import Layout
 
 
@@ -27,12 +27,14 @@ class Optimizer:
         clipnorm: scale the gradient of each parameter down to at most this norm.
         clipvalue: clip each element of a gradient to [-clipvalue, clipvalue].
         global_clipnorm: scale all gradients together down to at most this norm.
-        use_ema: keep an average of every parameter, ``a = ema_momentum * a + (1 - ema_momentum) * w``.
+        use_ema: keep an average of every parameter,
+            ``a = ema_momentum * a + (1 - ema_momentum) * w``.
         ema_momentum: how much of the average stays, in [0, 1).
         ema_overwrite_frequency: put the averages in place of the parameters every so many steps;
             None leaves that to ``finalize_variable_values``.
         loss_scale_factor: for training in half precision, which is not supported: None.
-        gradient_accumulation_steps: call ``apply`` so many times for one step with the mean gradient.
+        gradient_accumulation_steps: so many calls of ``apply`` make one step, with the mean
+            of their gradients.
         name: a name for it; by default that of the class in lower case.
 
     Attributes:
@@ -93,12 +95,11 @@ class Optimizer:
             _options.count, owner, "gradient_accumulation_steps", gradient_accumulation_steps, 2
         )
         self.iterations = 0
-        self._undecayed_parameters = []
-        self._undecayed_names = []
-        self._layout = None
-        self._pending = None
-        self._held = {}
-        self._held_calls = 0
+        self._undecayed_parameters: list = []
+        self._undecayed_names: list[str] = []
+        self._accumulator = Accumulator(self.gradient_accumulation_steps)
+        self._layout: Layout | None = None
+        self._pending: dict | None = None
 
     def update(self, xp, p, g, state: tuple, step: int, rate: float):
         """The rule: a parameter, or any piece of some, and its state after a step. It is pure.
@@ -124,8 +125,8 @@ class Optimizer:
             p = p * (1 - self.weight_decay * rate)
         if not self.use_ema:
             return update(xp, p, g, state, step, rate)
-        *state, average = state
-        p, state = update(xp, p, g, tuple(state), step, rate)
+        average = state[-1]
+        p, state = update(xp, p, g, state[:-1], step, rate)
         if step == 1:
             average = p
         else:
@@ -180,6 +181,7 @@ class Optimizer:
         """
         parameters = list(parameters)
         if self._layout is not None and self._layout.holds(parameters):
+            self._reread()
             return
         self._lay_out(parameters)
         if self._pending is not None:
@@ -190,9 +192,14 @@ class Optimizer:
         before = self._layout
         self._layout = Layout(self, parameters, before)
         self._constrained = [p for p in parameters if p.constraint is not None]
-        if self._held:
-            held = {id(before.parameters[i]): g for i, g in self._held.items()}
-            self._held = {i: held[id(p)] for i, p in enumerate(parameters) if id(p) in held}
+        if before is not None:
+            self._accumulator.renumber(before.parameters, parameters)
+
+    def _reread(self) -> Layout:
+        """The layout, after parameters were given other data, perhaps on another backend."""
+        if not self._layout.reread():
+            self._lay_out(self._layout.parameters)
+        return self._layout
 
     def decays(self, parameter) -> bool:
         """Whether weight decay applies to a parameter."""
@@ -239,8 +246,10 @@ class Optimizer:
         """
         layout = self._built_layout()
         complete = layout.check(shards)
+        if layout.rebound():
+            layout = self._reread()
         if self.gradient_accumulation_steps is not None:
-            shards = self._accumulate(shards)
+            shards = self._accumulator.add(shards)
             if shards is None:
                 return
         elif not complete:
@@ -251,9 +260,6 @@ class Optimizer:
             factors = norm_factors(shards[0], self.clipnorm, self.global_clipnorm)
         if not complete and all(g is None for g in shards[0]):
             raise ValueError("no parameter received a gradient: does the loss depend on any?")
-        if layout.rebound() and not layout.reread():
-            self._lay_out(layout.parameters)
-            layout = self._layout
         rate = self._learning_rate
         if callable(rate):
             rate = float(rate(self.iterations))
@@ -262,21 +268,6 @@ class Optimizer:
         self.iterations = step
         for p in self._constrained:
             p.data = p.constraint(p.data)
-
-    def _accumulate(self, shards):
-        """Hold the gradients back; at the last call before a step, their mean as one shard."""
-        for gradients in shards:
-            for i, g in enumerate(gradients):
-                if g is not None:
-                    held = self._held.get(i)
-                    copy = backend.namespace(g).asarray
-                    self._held[i] = copy(g, copy=True) if held is None else held + g
-        self._held_calls += 1
-        count = self.gradient_accumulation_steps
-        if self._held_calls < count:
-            return None
-        held, self._held, self._held_calls = self._held, {}, 0
-        return [[held[i] / count if i in held else None for i in range(len(shards[0]))]]
 
     def finalize_variable_values(self, parameters: Iterable | None = None) -> None:
         """With ``use_ema``, put the averages in place of the parameters: the end of training."""
@@ -299,12 +290,12 @@ class Optimizer:
         if not callable(self._learning_rate):
             state["learning_rate"] = self._learning_rate
         if self.gradient_accumulation_steps is not None:
-            state["held_calls"] = self._held_calls
+            state["held_calls"] = self._accumulator.done
         if self._layout is None:
             return state | (self._pending or {})
         for i, slots in enumerate(self._layout.slots()):
-            if i in self._held:
-                slots = {**slots, "held": self._held[i]}
+            if i in self._accumulator.held:
+                slots = {**slots, "held": self._accumulator.held[i]}
             for slot, value in slots.items():
                 state[f"{i}/{slot}"] = backend.namespace(value).asarray(value, copy=True)
         return state
@@ -327,8 +318,8 @@ class Optimizer:
             self._pending = dict(state)
         else:
             arrays = {name: value for name, value in state.items() if "/" in name}
-            self._held = self._layout.set_slots(arrays)
-        self._held_calls = int(state.get("held_calls", 0))
+            self._accumulator.held = self._reread().set_slots(arrays)
+        self._accumulator.done = int(state.get("held_calls", 0))
         self.iterations = int(state["iterations"])
         if "learning_rate" in state and not callable(self._learning_rate):
             self.learning_rate = state["learning_rate"]

@@ -11,7 +11,7 @@ class Adagrad(Optimizer):
 
     ::
 
-        s = s + g**2                                             s starts at initial_accumulator_value
+        s = s + g**2                            s starts at initial_accumulator_value
         p = p - rate * g / sqrt(s + epsilon)
 
     Duchi, Hazan and Singer, 2011, "Adaptive subgradient methods for online learning and stochastic

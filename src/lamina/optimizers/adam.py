@@ -31,7 +31,7 @@ class Adam(Optimizer):
         weight_decay ... name: as every optimizer has them, see ``Optimizer``.
     """
 
-    slots = ("m", "v")
+    slots: tuple[str, ...] = ("m", "v")
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Gradients of several micro-batches added, and clipped by their norms."""
+"""What happens to gradients before the rule sees them: added, held back, clipped by their norms."""
 
 from lamina import backend
 
@@ -40,3 +40,40 @@ def norm_factors(gradients, clipnorm: float | None, global_clipnorm: float | Non
         factors = [xp.asarray(factor, dtype=g.dtype) for g in present]
     remaining = iter(factors)
     return [None if g is None else next(remaining) for g in gradients]
+
+
+class Accumulator:
+    """Holds gradients back until enough calls have come for one step with their mean.
+
+    Args:
+        calls: how many make a step, or None: then nothing is held back.
+    """
+
+    def __init__(self, calls: int | None):
+        self.calls = calls
+        self.done = 0
+        self.held: dict[int, object] = {}
+
+    def add(self, shards):
+        """Take the gradients of a call; their mean as the only shard, or None before the last."""
+        for gradients in shards:
+            for i, g in enumerate(gradients):
+                if g is not None:
+                    before = self.held.get(i)
+                    # never an alias of the caller's array
+                    copy = backend.namespace(g).asarray
+                    self.held[i] = copy(g, copy=True) if before is None else before + g
+        self.done += 1
+        if self.done < self.calls:
+            return None
+        held, self.held, self.done = self.held, {}, 0
+        return [[held[i] / self.calls if i in held else None for i in range(len(shards[0]))]]
+
+    def renumber(self, before, after) -> None:
+        """Follow the parameters from their list ``before`` to the list ``after``."""
+        held = {id(before[i]): g for i, g in self.held.items()}
+        self.held = {
+            i: backend.of(p.data).asarray(held[id(p)], p.data.dtype)
+            for i, p in enumerate(after)
+            if id(p) in held
+        }
