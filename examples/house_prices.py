@@ -6,12 +6,13 @@
 import argparse
 
 import lamina
-from lamina import datasets, layers, optimizers, xp
+from lamina import layers, optimizers, xp
 
-# A tutorial shows three houses, yet the numbers that it prints belong to three others. The forward
-# pass below gives both, so that you can follow it whichever you have in front of you.
+# Bedrooms and quality of three houses. A tutorial shows these, yet the numbers that it prints belong
+# to three others. The forward pass below gives both, so you can follow it with either before you.
+SHOWN = [[2.0, 7.0], [1.0, 3.0], [3.0, 9.0]]
 PRINTED = [[2.0, 9.0], [1.0, 5.0], [3.0, 6.0]]
-SHOWN, PRICES = datasets.house_prices.load_data()  # [[2, 7], [1, 3], [3, 9]] and [94, 89, 83]
+PRICES = [[94.0], [89.0], [83.0]]
 
 
 def sigmoid(x):
@@ -71,16 +72,16 @@ def forward_passes():
     print(f"  {'outputs':<14}  " + "  ".join(f"{v:.8f}" for v in shown))
 
     model = network(lamina.initializers.Constant(0.5))
-    by_model = model.predict(SHOWN / SHOWN.max(axis=0), verbose=0)[:, 0].tolist()
+    by_model = model.predict(x / xp.max(x, axis=0), verbose=0)[:, 0].tolist()
     print(f"  {'by a model':<14}  " + "  ".join(f"{v:.8f}" for v in by_model))
     return {**printed, "shown": shown, "model": by_model}
 
 
 def training(seeds):
     # New data is scaled as the training data was, by the training data's largest values.
-    largest = SHOWN.max(axis=0)
-    x, y = SHOWN / largest, PRICES / 100
-    house = [[4 / largest[0], 7 / largest[1]]]
+    largest = xp.max(xp.asarray(SHOWN), axis=0)
+    x, y = xp.asarray(SHOWN) / largest, xp.asarray(PRICES) / 100
+    house = xp.asarray([[4.0, 7.0]]) / largest
 
     # Equal weights get equal gradients and would stay equal for ever: three hidden neurons doing
     # the work of one. Random starting weights break the tie.

@@ -11,7 +11,7 @@ from lamina import xp
 
 def neuron(point, weights, bias):
     """A weighted sum of the inputs, squashed into (0, 1): near 1 means "yes", near 0 "no"."""
-    return 1 / (1 + xp.exp(-(point @ weights + bias)))
+    return 1 / (1 + xp.exp(-(xp.vecdot(point, weights) + bias)))
 
 
 def error(weights, bias, point, target):
@@ -24,7 +24,7 @@ def gradient_by_hand(weights, bias, point, target):
 
     error = (p - target)**2     d error / d p  = 2 * (p - target)
     p = 1 / (1 + exp(-z))       d p / d z      = p * (1 - p)
-    z = point @ weights + bias  d z / d weights = point,  d z / d bias = 1
+    z = point . weights + bias  d z / d weights = point,  d z / d bias = 1
     """
     p = neuron(point, weights, bias)
     slope = 2 * (p - target) * p * (1 - p)
@@ -50,7 +50,7 @@ def run():
     # question that a neuron asks of its inputs.
     vector = xp.asarray([1.72, 1.23])
     others = xp.asarray([[1.26, 0.0], [2.17, 0.32]])
-    dots = [float(vector @ others[i, :]) for i in range(2)]
+    dots = [float(xp.vecdot(vector, others[i, :])) for i in range(2)]
     print("How alike are they? Dot products of [1.72, 1.23] with")
     print(f"  [1.26, 0.00]  {dots[0]:.4f}")
     print(f"  [2.17, 0.32]  {dots[1]:.4f}  <- more alike")

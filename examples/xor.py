@@ -55,8 +55,9 @@ def compare_with_hand(steps):
     try:
         model = network()
         model.compile(optimizers.SGD(0.1), losses.SumOfSquares(reduction="sum"))
-        weights = [xp.asarray(w) for w in model.get_weights()]
-        x, y = xp.asarray(POINTS, dtype=xp.float64), xp.asarray(ANSWERS, dtype=xp.float64)
+        weights = [model.backend.asarray(w) for w in model.get_weights()]  # the same start
+        x = model.backend.asarray(POINTS, "float64")
+        y = model.backend.asarray(ANSWERS, "float64")
         largest = 0.0
         for _ in range(steps):
             model.train_on_batch(POINTS, ANSWERS)
