@@ -61,10 +61,10 @@ def main(backend=None, quick=False, seeds=3, verbose=0):
             name = datasets.pima_diabetes.CLASS_NAMES[truth]
             print(f"  probability of diabetes {chance:.2f}, it was {name}")
     # One number hides two things. With inputs of such different sizes every epoch still moves the
-    # accuracy by a point or two, up or down, so where training stops is partly luck; and some random
-    # starts learn more slowly than others. Hence several seeds, and now and then one below 76 %.
-    print("\nThese are accuracies on the data it was trained on, as the tutorial has them; on women")
-    print("it has not seen it does less well. digits.py keeps some data aside to find out.")
+    # accuracy by a point or two, up or down, so where training stops is partly luck; and some
+    # random starts learn more slowly than others. About one seed in ten ends just below 76 %.
+    print("\nThese are accuracies on the data it was trained on, as the tutorial has them; on")
+    print("women it has not seen it does less well: digits.py keeps data aside to find out how well.")
     return {"accuracies": [accuracy for _, accuracy in runs]}
 
 
