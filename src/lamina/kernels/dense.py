@@ -12,10 +12,10 @@ def dense(xp, needs, x, w, bias, *, activation):
         return NotImplemented
     forward, backward = FUSED[activation]
     rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
-    z = np.matmul(rows, w)
+    out = rows.dot(w)  # for matrices the same product as matmul, at half the price of the call
     if bias is not None:
-        z += bias
-    out = forward(z)
+        out += bias
+    out = forward(out)
     needs_x, needs_w, needs_bias = needs
 
     def pullback(g):
@@ -24,13 +24,26 @@ def dense(xp, needs, x, w, bias, *, activation):
         g = backward(g, out)
         dx = dw = db = None
         if needs_x:
-            dx = np.matmul(g, w.T)
+            dx = g.dot(w.T)
             if x.ndim != 2:
                 dx = dx.reshape(x.shape)
         if needs_w:
-            dw = np.matmul(rows.T, g)
+            dw = rows.T.dot(g)
         if needs_bias:
-            db = np.add.reduce(g, axis=0)
+            db = _ones(len(g), g.dtype).dot(g)
         return dx, dw, db
 
     return (out if x.ndim == 2 else out.reshape(*x.shape[:-1], -1)), pullback
+
+
+_known_ones = {}
+
+
+def _ones(count, dtype):
+    """A vector of ones: its product with a matrix sums the rows faster than ``sum`` does."""
+    found = _known_ones.get((count, dtype))
+    if found is None:
+        if len(_known_ones) > 64:
+            _known_ones.clear()
+        found = _known_ones[count, dtype] = np.ones(count, dtype)
+    return found

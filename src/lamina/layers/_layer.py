@@ -94,6 +94,13 @@ class Layer:
         if self._input_shape is not None and len(shape) != len(self._input_shape):
             raise self.input_error(f"inputs with {len(self._input_shape)} axes", shape)
 
+    def links(self):
+        """The ops that ``call`` is, as (op, parameters, options), or None where it is more.
+
+        Only for speed: see ``models/chain.py``.
+        """
+        return None
+
     def get_config(self) -> dict:
         """The settings from which an equal layer can be made."""
         config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}

@@ -18,6 +18,9 @@ class Activation(Layer):
     def call(self, inputs):
         return self.activation(inputs)
 
+    def links(self):
+        return [(self.activation, (), {})]
+
     def get_config(self):
         return {**super().get_config(), "activation": activations.serialize(self.activation)}
 

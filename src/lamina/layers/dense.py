@@ -78,6 +78,11 @@ class Dense(Layer):
             return dense(inputs, self.kernel, self.bias, activation=self._fused)
         return self.activation(dense(inputs, self.kernel, self.bias, activation="linear"))
 
+    def links(self):
+        if self._fused is None:
+            return None
+        return [(dense, (self.kernel, self.bias), {"activation": self._fused})]
+
     def check_input(self, shape):
         if len(shape) < 2 or shape[-1] is None:
             raise self.input_error(

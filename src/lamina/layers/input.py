@@ -30,6 +30,9 @@ class Input(Layer):
     def call(self, inputs):
         return inputs
 
+    def links(self):
+        return []
+
     def check_input(self, shape):
         same = len(shape) == len(self.declared_shape) and all(
             n is None or n == m for n, m in zip(self.shape, shape[1:], strict=True)

@@ -33,24 +33,25 @@ class Figures:
         """Drop what lies on a device that the model has left."""
         self.reset()
 
-    def add(self, loss, rows, y, outputs, weights) -> None:
-        """Take in one batch or shard; nothing waits for the device.
+    def add_loss(self, loss, rows) -> None:
+        """Take in the loss of a batch, the mean over ``rows`` samples, as a raw number or None.
 
-        Args:
-            loss: None, or the loss of the batch as a raw number on the device.
-            rows: how many samples it is the mean of.
-            y, outputs, weights: raw arrays.
+        Nothing waits for the device.
         """
         if loss is not None:
             share = loss * rows
             self._total = share if self._total is None else self._total + share
             self._rows += rows
-        if self._wanted and y is not None:
-            if self.metrics is None:
-                self._resolve(y, outputs)
-            y = prepare(y, outputs, self._loss)
-            for metric, weighted in self.metrics:
-                metric.update_state(y, outputs, weights if weighted else None)
+
+    def add_outputs(self, y, outputs, weights) -> None:
+        """Show the metrics the targets, outputs and sample weights of a batch or shard, raw."""
+        if not self._wanted or y is None:
+            return
+        if self.metrics is None:
+            self._resolve(y, outputs)
+        y = prepare(y, outputs, self._loss)
+        for metric, weighted in self.metrics:
+            metric.update_state(y, outputs, weights if weighted else None)
 
     def _resolve(self, y, outputs) -> None:
         found, names = [], set()

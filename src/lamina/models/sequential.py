@@ -2,6 +2,7 @@
 
 from lamina.layers import Input, Layer
 from lamina.layers._layer import _Structure
+from lamina.models.chain import links_of
 from lamina.models.model import Model
 
 
@@ -98,6 +99,15 @@ class Sequential(Model):
         for layer in self.stack:
             inputs = layer(inputs, training=training)
         return inputs
+
+    def links(self):
+        links = []
+        for layer in self.stack:
+            own = links_of(layer)
+            if own is None:
+                return None
+            links += own
+        return links
 
     def check_input(self, shape) -> None:
         if self.stack and self.built:

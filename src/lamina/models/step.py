@@ -8,10 +8,12 @@ so the weights (1/n for a mean, sample weights, class weights) are simply the se
 """
 
 from lamina import backend
+from lamina.autograd import _debug as debug
 from lamina.autograd import sweep
 from lamina.layers._layer import _Structure
 from lamina.layers._passes import Pass
 from lamina.losses import prepare
+from lamina.models.chain import chain_of
 
 # A shard must be worth handing over: below this many multiplications a batch stays whole.
 _WORTH = 1 << 22
@@ -30,9 +32,9 @@ def cut(rows: int, numbers: int) -> list[slice]:
 
 
 class Part:
-    """What one shard gave: its rows, its share of the loss, the outputs, the gradients."""
+    """What one shard gave: its share of the loss, its outputs beside the targets, its gradients."""
 
-    __slots__ = ("gradients", "loss", "outputs", "rows", "values_shape")
+    __slots__ = ("gradients", "loss", "outputs", "rows", "targets", "weights")
 
 
 class Step:
@@ -57,10 +59,15 @@ class Step:
         """Look at the model's structure anew where it changed; tells whether it did."""
         if self._version == _Structure.version:
             return False
-        self.parameters = self.model.trainable_weights
+        model = self.model
+        self.parameters = model.trainable_weights
+        self._penalized = [p for p in model.weights if p.regularizer is not None]
+        self._place = model.backend
+        self._chain = chain_of(model, self.loss, self.parameters)
         self._numbers = sum(p.size for p in self.parameters)
-        self._penalized = [p for p in self.model.weights if p.regularizer is not None]
-        self._whole = any(layer.uses_whole_batch for layer in self.model.layers_within())
+        whole = any(layer.uses_whole_batch for layer in model.layers_within())
+        self._divisible = self._place.name == "numpy" and not whole
+        self._cuts = {}
         self._version = _Structure.version
         return True
 
@@ -70,16 +77,13 @@ class Step:
         Args:
             x, y, weights: raw arrays on the model's backend; ``weights`` may be None.
         """
-        place = self.model.backend
         number, self.number = self.number, self.number + 1
         rows = x.shape[0]
-        shards = (
-            cut(rows, self._numbers)
-            if place.is_host and self._per_sample and not self._whole
-            else (slice(0, rows),)
-        )
         total = self._weight_total(weights)
-        if len(shards) == 1:
+        shards = self._cuts.get(rows)
+        if shards is None:
+            shards = self._cuts[rows] = cut(rows, self._numbers)
+        if len(shards) == 1 or not (self._divisible and self._per_sample):
             parts = [self._shard(x, y, weights, rows, total, number, 0)]
         else:
             parts = [None] * len(shards)
@@ -98,11 +102,17 @@ class Step:
     def _shard(self, x, y, weights, rows, weight_total, number, index) -> Part:
         part = Part()
         part.rows = x.shape[0]
+        part.targets = y
+        part.weights = weights
+        if self._chain is not None and not debug.enabled:
+            if self._run_chain(part, x, y, weights, rows, weight_total):
+                return part
+            self._chain = None
         with Pass(number, index) as current:
             outputs = self.model(x, training=True)
-            if not getattr(outputs, "requires_grad", False):
+            if not outputs.requires_grad:
                 raise ValueError(self._nothing_to_train())
-            y = prepare(y, outputs, self.loss)
+            part.targets = y = prepare(y, outputs, self.loss)
             values = self.loss.call(y, outputs)
         if not hasattr(values, "backward"):
             raise ValueError(
@@ -110,17 +120,37 @@ class Step:
                 "y_pred with lamina.xp or operators"
             )
         seed = self._seed(values, part.rows, rows, weights, weight_total)
+        part.outputs = outputs.data
         part.loss = _weighted_sum(values.data, seed)
         roots = [(values, seed)]
         for loss in current.losses:
             share = part.rows / rows
             part.loss = part.loss + loss.data * share
             roots.append((loss, backend.namespace(loss.data).full_like(loss.data, share)))
-        part.outputs = outputs.data
-        part.values_shape = values.shape
         found = sweep(roots)
         part.gradients = [found.get(p) for p in self.parameters]
         return part
+
+    def _run_chain(self, part, x, y, weights, rows, weight_total) -> bool:
+        """What ``_shard`` does, without a tape; tells whether every kernel took part."""
+        chain = self._chain
+        if x.shape[1:] != self.model._accepted:
+            self.model.check_input(x.shape)
+            self.model._accepted = x.shape[1:]
+        run = chain.outputs(x)
+        if run is None:
+            return False
+        outputs, kept = run
+        part.targets = y = prepare(y, outputs, self.loss)
+        run = chain.values(y, outputs)
+        if run is None:
+            return False
+        values, pullback = run
+        seed = self._seed(values, part.rows, rows, weights, weight_total)
+        part.outputs = outputs
+        part.loss = _weighted_sum(values, seed)
+        part.gradients = chain.gradients(kept, pullback, seed)
+        return True
 
     def _nothing_to_train(self) -> str:
         if not self.parameters:

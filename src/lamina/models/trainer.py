@@ -220,20 +220,12 @@ class Trainer:
         except MemoryError as error:
             raise step.out_of_memory(error, x, y, weights) from error
         self.optimizer.apply_shards([part.gradients for part in parts], workers=_WORKERS)
-        if len(parts) == 1:
-            part = parts[0]
-            figures.add(part.loss, part.rows, y, part.outputs, weights)
-            return
         loss = parts[0].loss
         for part in parts[1:]:
             loss = loss + part.loss
-        figures.add(loss, x.shape[0], None, None, None)
-        first = 0
+        figures.add_loss(loss, x.shape[0])
         for part in parts:
-            some = slice(first, first + part.rows)
-            first += part.rows
-            w = None if weights is None else weights[some]
-            figures.add(None, 0, y[some], part.outputs, w)
+            figures.add_outputs(part.targets, part.outputs, part.weights)
 
     def evaluate(
         self,
@@ -282,7 +274,8 @@ class Trainer:
                 if begin:
                     calls.on_test_batch_begin(step)
                 outputs, loss = self._step.forward(x, y, weights)
-                figures.add(loss, x.shape[0], y, outputs, weights)
+                figures.add_loss(loss, x.shape[0])
+                figures.add_outputs(y, outputs, weights)
                 step += 1
                 if end:
                     calls.on_test_batch_end(step - 1, figures.results())
@@ -366,7 +359,8 @@ class Trainer:
             self._prepare()
             self._figures.reset()
             outputs, loss = self._step.forward(x, y, weights)
-            self._figures.add(loss, x.shape[0], y, outputs, weights)
+            self._figures.add_loss(loss, x.shape[0])
+            self._figures.add_outputs(y, outputs, weights)
             found = self._figures.results()
         return found if return_dict else _in_order(found)
 

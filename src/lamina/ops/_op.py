@@ -113,7 +113,7 @@ def op(definition):
     array_names = frozenset(arrays)
     none_needed = (False,) * count
     call.definition = definition
-    call.arrays, call.options = arrays, options
+    call.arrays, call.options, call.defaults = arrays, options, option_defaults
     OPS[name] = call
     return call
 
