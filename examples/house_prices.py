@@ -96,8 +96,8 @@ def training(seeds):
         predictions.append(100 * float(model.predict(house, verbose=0)[0, 0]))
         prices = " ".join(f"{price:.1f}" for price in fits[-1])
         print(f"  seed {seed}: the three prices {prices}; a house (4, 7) {predictions[-1]:.1f}")
-    print("The three prices are learnt: 94, 89, 83. None of the houses had four bedrooms, so for the")
-    print("fourth the networks can only guess, and differ: three houses cannot teach more.")
+    print("The three prices are learnt. None of these houses has four bedrooms, so for the fourth")
+    print("the networks can only guess, and differ: three houses cannot teach more.")
     return {"fits": fits, "predictions": predictions}
 
 

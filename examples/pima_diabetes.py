@@ -64,7 +64,7 @@ def main(backend=None, quick=False, seeds=3, verbose=0):
     # accuracy by a point or two, up or down, so where training stops is partly luck; and some
     # random starts learn more slowly than others. About one seed in ten ends just below 76 %.
     print("\nThese are accuracies on the data it was trained on, as the tutorial has them; on")
-    print("women it has not seen it does less well: digits.py keeps data aside to find out how well.")
+    print("women it has not seen it does less well: digits.py keeps data aside to see.")
     return {"accuracies": [accuracy for _, accuracy in runs]}
 
 
