@@ -92,7 +92,7 @@ def main(backend=None, out=None, quick=False):
     Returns:
         a dict of the numbers that it prints.
     """
-    steps, seeds, epochs = (100, 5, 1000) if quick else (1000, 20, 1000)
+    steps, seeds, epochs = (50, 1, 500) if quick else (1000, 20, 1000)
     with lamina.use(backend):
         difference = compare_with_hand(steps)
         print(f"{steps} steps by hand and {steps} by lamina: the largest difference")
