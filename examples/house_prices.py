@@ -96,8 +96,8 @@ def training(seeds, epochs):
         predictions.append(100 * float(model.predict(house, verbose=0)[0, 0]))
         prices = " ".join(f"{price:.1f}" for price in fits[-1])
         print(f"  seed {seed}: the three prices {prices}; a house (4, 7) {predictions[-1]:.1f}")
-    print("The prices are 94, 89, 83. No house had four bedrooms, so of the fourth price each network")
-    print("has its own idea: three houses cannot teach more.")
+    print("The prices are 94, 89, 83. No house had four bedrooms, so of the fourth price each")
+    print("network has its own idea: three houses cannot teach more.")
     return {"fits": fits, "predictions": predictions}
 
 
