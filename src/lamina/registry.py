@@ -4,6 +4,8 @@ A leaf that initializers, regularizers and constraints share. To make a class kn
 it to the dictionary of names in its own room.
 """
 
+from typing import Any
+
 from lamina.errors import unknown
 
 
@@ -49,7 +51,7 @@ class Registry:
             f"got {identifier!r}: use one of {', '.join(sorted(self.classes))}"
         )
 
-    def named(self, name: str, custom_objects: dict | None = None) -> type:
+    def named(self, name: str, custom_objects: dict | None = None) -> type[Any]:
         """The class called ``name``."""
         if custom_objects and name in custom_objects:
             return custom_objects[name]

@@ -30,7 +30,8 @@ class Regularizer:
         return cls(**config)
 
     def __repr__(self) -> str:
-        return _call(self)
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
 
 
 class L1L2(Regularizer):
@@ -70,7 +71,8 @@ class L1(Regularizer):
         self.l1 = _weight("l1", 0.01 if l1 is None else l1)
 
     def __call__(self, x):
-        return self.l1 * _namespace(x).sum(_namespace(x).abs(x))
+        xp = _namespace(x)
+        return self.l1 * xp.sum(xp.abs(x))
 
     def get_config(self) -> dict:
         return {"l1": self.l1}
@@ -130,20 +132,15 @@ class OrthogonalRegularizer(Regularizer):
 
 
 def _namespace(x):
-    return differentiable(backend.namespace(x.data)) if isinstance(x, Tensor) else (
-        backend.namespace(x)
-    )
+    if isinstance(x, Tensor):
+        return differentiable(backend.namespace(x.data))
+    return backend.namespace(x)
 
 
 def _weight(name, value) -> float:
     if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         raise ValueError(f"a regularizer needs {name} to be a number from 0 on, got {value!r}")
     return float(value)
-
-
-def _call(thing) -> str:
-    arguments = ", ".join(f"{name}={value!r}" for name, value in thing.get_config().items())
-    return f"{type(thing).__name__}({arguments})"
 
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer

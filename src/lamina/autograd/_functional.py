@@ -9,7 +9,7 @@ nowhere else, which is why nested calls cannot be confused with one another.
 import functools
 
 from lamina import backend
-from lamina.autograd._tape import alias, leaves, sweep, vertex_of
+from lamina.autograd._tape import alias, leaves, mode, sweep, vertex_of
 from lamina.autograd._tensor import Tensor
 
 
@@ -30,7 +30,7 @@ def value_and_grad(f, argnums: int | tuple[int, ...] = 0):
 
     Example:
         >>> lamina.value_and_grad(lambda x: x**3)(2.0)
-        (array(8., dtype=float32), array(12., dtype=float32))
+        (np.float32(8.0), np.float32(12.0))
     """
     single = isinstance(argnums, int)
     numbers = (argnums,) if single else tuple(argnums)
@@ -38,7 +38,7 @@ def value_and_grad(f, argnums: int | tuple[int, ...] = 0):
     @functools.wraps(f)
     def wrapped(*args, **kwargs):
         args = list(args)
-        traced, outside = [], False
+        traced = []
         for number in numbers:
             if not -len(args) <= number < len(args):
                 raise TypeError(
@@ -47,7 +47,11 @@ def value_and_grad(f, argnums: int | tuple[int, ...] = 0):
                 )
             args[number], own = _trace(args[number])
             traced.append((args[number], own))
-        value = f(*args, **kwargs)
+        recorded, mode.enabled = mode.enabled, True  # no_grad() is for what lies outside
+        try:
+            value = f(*args, **kwargs)
+        finally:
+            mode.enabled = recorded
         if not isinstance(value, Tensor) or value.size != 1:
             got = f"shape {tuple(value.shape)}" if hasattr(value, "shape") else repr(value)
             raise TypeError(
@@ -55,8 +59,10 @@ def value_and_grad(f, argnums: int | tuple[int, ...] = 0):
                 f"lamina.xp or operators, got {got}: reduce it, for example with lamina.xp.sum"
             )
         wanted = [vertex_of(t) for _, own in traced for t in own]
-        outside = any(v is not t for (_, own) in traced for t in own for v in [vertex_of(t)])
-        outside = outside or bool(leaves([value], set(wanted)))
+        outside = recorded and (
+            any(t._node is not None for _, own in traced for t in own)
+            or bool(leaves([value], set(wanted)))
+        )
         seed = value._seed(None)
         found = sweep([(value, Tensor._of(seed) if outside else seed)], wanted, outside)
         gradients = tuple(_collect(structure, found) for structure, _ in traced)
@@ -71,7 +77,7 @@ def grad(f, argnums: int | tuple[int, ...] = 0):
     Example:
         >>> second = lamina.grad(lamina.grad(lambda x: x**3))
         >>> second(2.0)
-        array(12., dtype=float32)
+        np.float32(12.0)
     """
     both = value_and_grad(f, argnums)
 
@@ -86,7 +92,7 @@ def _trace(argument):
     """The argument with its arrays replaced by tensors of their own, and the list of these."""
     if isinstance(argument, list | tuple):
         pairs = [_trace(part) for part in argument]
-        return type(argument)(p for p, _ in pairs), [t for _, own in pairs for t in own]
+        return _like(argument, [p for p, _ in pairs]), [t for _, own in pairs for t in own]
     if isinstance(argument, dict):
         pairs = {key: _trace(part) for key, part in argument.items()}
         return {k: p for k, (p, _) in pairs.items()}, [t for _, own in pairs.values() for t in own]
@@ -102,10 +108,16 @@ def _trace(argument):
     return tensor, [tensor]
 
 
+def _like(sequence, parts):
+    """``parts`` as a sequence of the same type: list, tuple or named tuple."""
+    make = type(sequence)
+    return make(*parts) if hasattr(make, "_fields") else make(parts)
+
+
 def _collect(structure, found):
     """Gradients in the structure of the argument; zeros where the result does not depend on it."""
     if isinstance(structure, list | tuple):
-        return type(structure)(_collect(part, found) for part in structure)
+        return _like(structure, [_collect(part, found) for part in structure])
     if isinstance(structure, dict):
         return {key: _collect(part, found) for key, part in structure.items()}
     g = found.get(vertex_of(structure))

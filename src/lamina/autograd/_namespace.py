@@ -15,7 +15,7 @@ from lamina.errors import nearest
 
 # Functions whose result does not change, or only in jumps, with their arguments: no gradient.
 CONSTANT = frozenset(
-    """__array_namespace_info__ all any arange argmax argmin argsort asarray bitwise_and
+    """__array_namespace_info__ all any arange argmax argmin argsort bitwise_and
     bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor can_cast ceil
     count_nonzero empty empty_like equal eye finfo floor floor_divide from_dlpack full full_like
     greater greater_equal iinfo isdtype isfinite isin isinf isnan less less_equal linspace
@@ -83,6 +83,7 @@ def _applier(name, arrays, options, raw_call):
     shapes = {f"{argument}_shape": i for i, argument in enumerate(arrays)}
     option_place = {option: i for i, option in enumerate(options)}
     beyond = name in BEYOND
+    casts = "dtype" in options  # and may cast to integers, which have no derivative
 
     def apply(arguments, settings):
         raws, tensors, tracked, xp = [], False, False, None
@@ -103,12 +104,16 @@ def _applier(name, arrays, options, raw_call):
             xp = next((backend.namespace(s) for s in settings if backend.is_array(s)), None)
             xp = xp or backend.get().xp
         call = None if name == "getitem" else getattr(plain(xp) if beyond else xp, name)
-        out = raw_call(call, *raws, *settings)
+        try:
+            out = raw_call(call, *raws, *settings)
+        except Exception:
+            _refuse_mixture(name, raws)
+            raise
         if _debug.enabled:
             _debug.check_result(name, out, raws)
         if not tensors:
             return out
-        if not (tracked and mode.enabled):
+        if not (tracked and mode.enabled) or (casts and not xp.isdtype(out.dtype, _FLOATING)):
             return Tensor._of(out)
         edges, kept = [], {}
         for argument, raw, (rule, names) in zip(arguments, raws, rules, strict=True):
@@ -135,6 +140,18 @@ def _applier(name, arrays, options, raw_call):
 
 
 _NUMBERS = (int, float, bool, complex, type(None))
+_FLOATING = ("real floating", "complex floating")
+
+
+def _refuse_mixture(name, raws) -> None:
+    """Raise where ``name`` failed because its arrays lie on several backends or devices."""
+    places = dict.fromkeys(str(backend.of(raw)) for raw in raws if backend.is_array(raw))
+    if len(places) > 1:
+        first = next(iter(places))
+        raise ValueError(
+            f"{name} needs arrays on one backend and device, got {' and '.join(places)}: "
+            f"move them to one, for example with lamina.backend.get({first!r}).asarray(x)"
+        )
 
 
 def _constant(name, setting):
@@ -176,11 +193,14 @@ def _of_list(name: str):
     return made
 
 
-def _without_rules(name: str):
-    """A function without derivative: of constants it gives constants, else it refuses."""
+def _without_rules(name: str, home=None):
+    """A function without derivative: of constants it gives constants, else it refuses.
+
+    Without arrays among its arguments it is the one of ``home``.
+    """
 
     def made(*args, **kwargs):
-        xp = _namespace_among((*args, *kwargs.values()))
+        xp = _namespace_among((*args, *kwargs.values()), home)
         found = getattr(xp, name)
         if not _has_tensor((*args, *kwargs.values())):
             return found(*args, **kwargs)
@@ -204,13 +224,13 @@ def _items(values):
             yield value
 
 
-def _namespace_among(values):
+def _namespace_among(values, home=None):
     for value in _items(values):
         if isinstance(value, Tensor):
             return backend.namespace(value.data)
         if type(value) not in _NUMBERS and not isinstance(value, str) and backend.is_array(value):
             return backend.namespace(value)
-    return backend.get().xp
+    return home or backend.get().xp
 
 
 def _has_tensor(values) -> bool:
@@ -280,8 +300,8 @@ class Namespace:
         if name in RULES or name in _COMPOSED:
             found = function(name)
         else:
-            found = getattr(self._xp, name, None)
-            if found is None:
+            found = getattr(self._xp, name, _MISSING)
+            if found is _MISSING:
                 close = nearest(name, (*RULES, *_COMPOSED, *CONSTANT))
                 advice = f": did you mean {close!r}?" if close else ""
                 raise AttributeError(f"the array API standard has no {name!r}{advice}")
@@ -291,16 +311,36 @@ class Namespace:
         return found
 
     def _bound(self, name, raw):
-        """Functions that make arrays from numbers make them in this namespace."""
-        if name in _CREATING:
+        """Functions that make arrays of numbers, or ask about dtypes, do so in this namespace."""
+        if name in CREATING:
             return raw
-        return function(name)
+        return _asarray(self._xp) if name == "asarray" else _without_rules(name, self._xp)
 
     def __repr__(self) -> str:
         return f"<lamina.xp over {getattr(self._xp, '__name__', self._xp)}>"
 
 
-_CREATING = frozenset("arange empty eye from_dlpack full linspace ones zeros".split())
+CREATING = frozenset("arange empty eye from_dlpack full linspace ones zeros".split())
+_MISSING = object()
+
+
+def _asarray(home):
+    """The standard's ``asarray``: a tensor stays what it is, and on the tape."""
+
+    def asarray(obj, /, *, dtype=None, device=None, copy=None):
+        if isinstance(obj, Tensor):
+            if device is not None and device != obj.device:
+                obj = obj.to_device(device)
+            return obj if dtype is None or dtype == obj.dtype else function("astype")(obj, dtype)
+        if mode.enabled and _has_tracked((obj,)):
+            raise NotImplementedError(
+                "a list of tensors that require gradients becomes an array by lamina.xp.stack"
+            )
+        xp = _namespace_among((obj,), home)
+        out = xp.asarray(_raw(obj), dtype=dtype, device=device, copy=copy)
+        return Tensor._of(out) if _has_tensor((obj,)) else out
+
+    return asarray
 
 
 def differentiable(xp) -> Namespace:

@@ -292,7 +292,7 @@ vjp(
     "var",
     "x, /, *, axis=None, correction=0.0, keepdims=False",
     x=lambda xp, g, x, axis, correction: (
-        _spread(xp, g * (2.0 / (_reduced(x.shape, axis) - correction)), x.shape, axis)
+        _spread(xp, 2.0 * g / (_reduced(x.shape, axis) - correction), x.shape, axis)
         * _deviation(xp, x, axis)
     ),
 )
@@ -363,7 +363,7 @@ vjp(
     "roll",
     "x, /, shift, *, axis=None",
     x=lambda xp, g, shift, axis: xp.roll(
-        g, tuple(-s for s in shift) if isinstance(shift, tuple) else -shift, axis=axis
+        g, -shift if isinstance(shift, int) else tuple(-s for s in shift), axis=axis
     ),
 )
 vjp("squeeze", "x, /, axis", x=lambda xp, g, x_shape: xp.reshape(g, x_shape))

@@ -110,9 +110,7 @@ class Tensor:
 
     def numpy(self):
         """A copy of the value as a NumPy array in host memory."""
-        place = backend.of(self.data)
-        host = place.to_numpy(self.data)
-        return host.copy() if place.is_host else host
+        return backend.of(self.data).to_numpy(self.data).copy()
 
     def item(self):
         """The value of a tensor of one element as a Python number."""
@@ -150,7 +148,8 @@ class Tensor:
                 "the functions of lamina.xp, or say .numpy() or .detach() where it shall be"
             )
         host = backend.of(self.data).to_numpy(self.data)
-        return host if dtype is None else host.astype(dtype)
+        host = host if dtype is None else host.astype(dtype)
+        return host.copy() if copy else host
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         """array + tensor becomes tensor + array; every other NumPy function is refused."""

@@ -198,6 +198,8 @@ def is_array(value) -> bool:
     """Whether ``value`` is an array of some array-API library (lists and numbers are not)."""
     if type(value) in _namespaces:
         return True
+    if isinstance(value, type):  # numpy.float32 itself has the attributes of its instances
+        return False
     from array_api_compat import is_array_api_obj
 
     return is_array_api_obj(value)
@@ -210,7 +212,7 @@ def of(array) -> Backend:
     if name == "numpy":
         return get("numpy")
     device = _device(array)
-    for (known, _), backend in _backends.items():
+    for (known, _), backend in tuple(_backends.items()):  # other threads may add to it
         if known == name and backend.device == device:
             return backend
     device_name = _device_name(device)
@@ -226,6 +228,10 @@ def _resolve(array):
         raise TypeError(
             f"expected an array (NumPy, CuPy, ... or lamina.Tensor), got {kind}: "
             "convert it first, for example with lamina.backend.get('numpy').asarray(...)"
+        )
+    if type(array).__module__.startswith("lamina."):
+        raise TypeError(
+            "expected a raw array, got a lamina.Tensor: pass its .data, or compute with lamina.xp"
         )
     if isinstance(array, np.ndarray | np.generic):
         xp, name = get("numpy").xp, "numpy"

@@ -4,8 +4,8 @@ Names, arguments and defaults are Keras's. To add one, subclass ``Initializer`` 
 below.
 """
 
-from lamina.initializers._initializer import Function, Initializer, takes_rng
 from lamina.initializers._constant import Constant, Identity, Ones, Zeros
+from lamina.initializers._initializer import Function, Initializer, takes_rng
 from lamina.initializers._orthogonal import Orthogonal
 from lamina.initializers._random import RandomNormal, RandomUniform, TruncatedNormal
 from lamina.initializers._variance_scaling import (
@@ -71,8 +71,13 @@ _ALIASES = {
 globals().update(_CLASSES)  # Keras also spells them initializers.glorot_uniform(seed=1)
 
 _registry = Registry("initializer", Initializer, _CLASSES, _ALIASES)
-serialize = _registry.serialize
 deserialize = _registry.deserialize
+
+
+def serialize(initializer):
+    """``{"class_name": ..., "config": ...}`` of an initializer, the name of a function, or None."""
+    function = isinstance(initializer, Function)
+    return _registry.serialize(initializer.function if function else initializer)
 
 
 def get(identifier):

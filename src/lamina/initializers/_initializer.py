@@ -81,14 +81,9 @@ class Function(Initializer):
 
     def __init__(self, function):
         self.function = function
-        self.__name__ = getattr(function, "__name__", type(function).__name__)
 
     def __call__(self, shape, dtype=None, *, rng=None):
         return self.function(shape, dtype=host_dtype(dtype))
-
-    def get_config(self) -> dict:
-        """The configuration of the user's object, where it has one."""
-        return self.function.get_config() if hasattr(self.function, "get_config") else {}
 
     def __repr__(self) -> str:
         return repr(self.function)
@@ -109,7 +104,8 @@ def host():
 
 def host_dtype(dtype) -> str:
     """The name of the dtype to make host arrays in; NumPy has no bfloat16 and draws float32."""
-    name = backend.get("numpy").dtype_name(config.floatx() if dtype is None else dtype)
+    dtype = config.floatx() if dtype is None else dtype
+    name = getattr(dtype, "__name__", None) or backend.get("numpy").dtype_name(dtype)
     return "float32" if name == "bfloat16" else name
 
 

@@ -24,7 +24,8 @@ _GRADIENTS = 1 << 28  # most bytes that the shards' gradients may take together
 
 def cut(rows: int, numbers: int) -> list[slice]:
     """The shards of a batch of ``rows`` for a model of so many ``numbers`` in its parameters."""
-    shards = min(rows // _ROWS, _SHARDS, _GRADIENTS // (4 * max(1, numbers)))
+    shards = min(rows // _ROWS, max(4, rows // (2 * _ROWS)), _SHARDS)
+    shards = min(shards, _GRADIENTS // (4 * max(1, numbers)))
     if shards < 2 or rows * numbers < _WORTH:
         return [slice(0, rows)]
     edges = [rows * i // shards for i in range(shards + 1)]

@@ -205,7 +205,7 @@ def mish(xp, x):
 
     Source: Misra, "Mish: a self regularized non-monotonic activation function", 2020, equation 1.
     """
-    return x * xp.tanh(xp.logaddexp(x, 0.0))
+    return x * xp.tanh(softplus(x))
 
 
 @op

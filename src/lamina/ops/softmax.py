@@ -33,6 +33,8 @@ def log_softmax(xp, x, *, axis=-1):
 
         z = x - max(x)
         out = z - log(sum(exp(z)))
+
+    Arguments and result are as for ``softmax``.
     """
     z = x - stop_gradient(xp.max(x, axis=axis, keepdims=True))
     return z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
@@ -54,10 +56,12 @@ def sparsemax(xp, x, *, axis=-1):
     shape = [1] * x.ndim
     shape[axis] = n = x.shape[axis]
     k = xp.reshape(xp.arange(1, n + 1, dtype=x.dtype, device=x.device), tuple(shape))
-    chosen = z * k + 1.0 > xp.cumulative_sum(z, axis=axis)
-    count = xp.sum(xp.astype(chosen, x.dtype), axis=axis, keepdims=True)
-    bound = (xp.sum(xp.where(chosen, z, 0.0), axis=axis, keepdims=True) - 1.0) / count
-    support = x > bound
-    count = xp.sum(xp.astype(support, x.dtype), axis=axis, keepdims=True)
-    tau = (xp.sum(xp.where(support, x, 0.0), axis=axis, keepdims=True) - 1.0) / count
-    return xp.where(support, x - tau, 0.0)
+    left_out = z * k + 1.0 <= xp.cumulative_sum(z, axis=axis)
+    zero = x <= _threshold(xp, z, left_out, axis)
+    return xp.where(zero, 0.0, x - _threshold(xp, x, zero, axis))
+
+
+def _threshold(xp, x, left_out, axis):
+    """tau for which the differences ``x - tau`` of all that are not left out sum to 1."""
+    count = xp.sum(xp.where(left_out, xp.zeros_like(x), 1.0), axis=axis, keepdims=True)
+    return (xp.sum(xp.where(left_out, 0.0, x), axis=axis, keepdims=True) - 1.0) / count
