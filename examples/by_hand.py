@@ -82,4 +82,4 @@ def with_relu():
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--backend", help="numpy, cupy, ...")
-    main(parser.parse_args().backend)
+    main(**vars(parser.parse_args()))

@@ -105,5 +105,4 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--backend", help="numpy, cupy, ...")
     parser.add_argument("--quick", action="store_true", help="one random start, few epochs")
-    options = parser.parse_args()
-    main(options.backend, options.quick)
+    main(**vars(parser.parse_args()))

@@ -75,5 +75,4 @@ if __name__ == "__main__":
     parser.add_argument("--backend", help="numpy, cupy, ...")
     parser.add_argument("--full", action="store_true", help="the whole data set")
     parser.add_argument("--quick", action="store_true", help="two epochs only")
-    options = parser.parse_args()
-    main(options.backend, options.full, options.quick)
+    main(**vars(parser.parse_args()))

@@ -74,5 +74,4 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true", help="fewer epochs")
     parser.add_argument("--seeds", type=int, default=3, help="how many random starts")
     parser.add_argument("--verbose", type=int, default=0, help="1 shows a progress bar")
-    options = parser.parse_args()
-    main(options.backend, options.quick, options.seeds, options.verbose)
+    main(**vars(parser.parse_args()))

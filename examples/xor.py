@@ -120,5 +120,4 @@ if __name__ == "__main__":
     parser.add_argument("--backend", help="numpy, cupy, ...")
     parser.add_argument("--out", help="folder for pictures")
     parser.add_argument("--quick", action="store_true", help="fewer steps and seeds")
-    options = parser.parse_args()
-    main(options.backend, options.out, options.quick)
+    main(**vars(parser.parse_args()))

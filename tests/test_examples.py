@@ -4,6 +4,8 @@ import importlib.util
 import json
 import os
 import pathlib
+import runpy
+import sys
 
 import numpy as np
 import pytest
@@ -122,6 +124,23 @@ def test_on_other_backends(name, backend):
     figures = load(name).main(backend=backend.backend, quick=True)
     assert figures
     assert str(lamina.backend.get()) == "numpy"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_help(path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [path.name, "--help"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(path, run_name="__main__")
+    assert stopped.value.code == 0
+    assert "--backend" in capsys.readouterr().out
+
+
+def test_from_the_command_line(tmp_path, monkeypatch, capsys):
+    arguments = ["xor.py", "--quick", "--backend", "numpy", "--out", str(tmp_path / "new")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    runpy.run_path(FOLDER / "xor.py", run_name="__main__")
+    assert_pictures(tmp_path / "new", ["xor.png"])
+    assert "xor.png" in capsys.readouterr().out
 
 
 def test_notebook():
