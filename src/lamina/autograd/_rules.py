@@ -325,7 +325,7 @@ def _product_of_others(xp, x, axis):
     order = rest + axes
     n = math.prod(shape[a] for a in axes)
     rows = xp.reshape(xp.permute_dims(x, order), (*(shape[a] for a in rest), 1, n))
-    own = xp.eye(n, dtype=xp.bool, device=x.device)
+    own = xp.eye(n, dtype=xp.bool, device=rows.device)
     others = xp.prod(xp.where(own, xp.ones_like(rows), rows), axis=-1)
     return xp.permute_dims(xp.reshape(others, tuple(shape[a] for a in order)), _inverse(order))
 
@@ -341,7 +341,7 @@ def _reversed_sum(xp, g, shape, axis, include_initial):
 
 vjp("astype", "x, dtype, /, *, copy=True, device=None", x=lambda xp, g: g)
 vjp("broadcast_to", "x, /, shape", x=lambda xp, g: g)
-vjp("expand_dims", "x, /, *, axis=0", x=lambda xp, g, x_shape: xp.reshape(g, x_shape))
+vjp("expand_dims", "x, /, axis", x=lambda xp, g, x_shape: xp.reshape(g, x_shape))
 vjp("flip", "x, /, *, axis=None", x=lambda xp, g, axis: xp.flip(g, axis=axis))
 vjp("matrix_transpose", "x, /", x=lambda xp, g: xp.matrix_transpose(g))
 vjp(

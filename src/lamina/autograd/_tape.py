@@ -9,6 +9,7 @@ The engine knows no function by name, and the rules know nothing of the engine.
 import itertools
 import threading
 
+from lamina import backend
 from lamina.autograd import _debug
 from lamina.autograd._tensor import Tensor
 from lamina.backend import scatter
@@ -131,7 +132,7 @@ class KernelNode(Node):
         from lamina.autograd._namespace import differentiable
 
         positions = [position for _, position in self.edges]
-        arguments = [_revive(value, vertex, self) for value, vertex in self.inputs]
+        arguments = [as_tensor(_revive(value, vertex, self)) for value, vertex in self.inputs]
         for position in positions:
             arguments[position] = alias(arguments[position])
         out = self.replay(differentiable(self.xp), *arguments, **self.options)
@@ -271,6 +272,13 @@ def leaves(roots, stops) -> list:
 
 def _by_index(node):
     return node.index
+
+
+def as_tensor(value):
+    """An array as a constant tensor: some libraries refuse a tensor right of an operator."""
+    if isinstance(value, Tensor) or not backend.is_array(value):
+        return value
+    return Tensor._of(value)
 
 
 def _revive(value, vertex, node):

@@ -23,7 +23,8 @@ def setitem_zeros(values, key, shape):
         size = math.prod(shape)
         numbers = xp.reshape(xp.arange(size, device=values.device), tuple(shape))[key]
         return xp.reshape(add_at(xp.reshape(values, (-1,)), numbers, (size,), 0), tuple(shape))
-    out = xp.zeros(shape, dtype=values.dtype, device=values.device)
+    device = getattr(values, "device", None)  # NumPy 2.0's scalars have none
+    out = xp.zeros(shape, dtype=values.dtype, device=device)
     if repeats:
         xp.add.at(out, key, values)
     else:

@@ -8,3 +8,4 @@ from lamina.kernels import dense as dense
 from lamina.kernels import gated as gated
 from lamina.kernels import losses as losses
 from lamina.kernels import portable as portable
+from lamina.kernels import softmax_crossentropy as softmax_crossentropy

@@ -14,7 +14,7 @@ import numpy as np
 
 from lamina.ops._op import kernel
 
-_SMALL = 2048  # elements below which the cost of a call outweighs that of its work
+_SMALL = 4096  # elements below which the cost of a call outweighs that of its work
 _INF = float("inf")
 
 

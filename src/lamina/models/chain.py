@@ -8,6 +8,9 @@ network of a beginner's first lesson trains twice as fast for it. Everything els
 
 from lamina import backend
 from lamina.ops._op import KERNELS
+from lamina.ops.crossentropies import categorical_crossentropy, sparse_categorical_crossentropy
+from lamina.ops.softmax import softmax
+from lamina.ops.softmax_crossentropy import softmax_crossentropy
 
 
 class Chain:
@@ -17,10 +20,11 @@ class Chain:
         xp: the raw namespace.
         links: for every op its kernel, parameters (None for one that is not used) and options.
         loss: the loss's kernel and options.
+        joined: whether the loss's kernel takes logits and gives the outputs beside the values.
         trained: the parameters whose gradients are wanted.
     """
 
-    def __init__(self, xp, links, loss, trained):
+    def __init__(self, xp, links, loss, joined, trained):
         place = {id(parameter): i for i, parameter in enumerate(trained)}
         self._xp = xp
         self._count = len(trained)
@@ -32,9 +36,10 @@ class Chain:
             fed = fed or any(needs)
             self._links.append((kernel, needs, parameters, options, places))
         self._loss, self._loss_options = loss
+        self._joined = joined
 
-    def outputs(self, x):
-        """The outputs for a batch, and what ``gradients`` needs; None where a kernel declines."""
+    def forward(self, x):
+        """The end of the network for a batch, and what ``gradients`` needs; None to decline."""
         xp, kept = self._xp, []
         for kernel, needs, parameters, options, places in self._links:
             arrays = [None if p is None else p.data for p in parameters]
@@ -45,15 +50,18 @@ class Chain:
             kept.append((pullback, places))
         return x, kept
 
-    def values(self, y, outputs):
-        """One value of the loss per sample, and its pullback; None where the kernel declines."""
-        done = self._loss(self._xp, (False, True), y, outputs, **self._loss_options)
-        return None if done is NotImplemented else done
+    def values(self, y, end):
+        """(values of the loss, outputs, pullback of the loss); None where the kernel declines."""
+        done = self._loss(self._xp, (False, True), y, end, **self._loss_options)
+        if done is NotImplemented:
+            return None
+        values, pullback = done
+        return (*values, pullback) if self._joined else (values, end, pullback)
 
     def gradients(self, kept, pullback, seed) -> list:
         """The gradient of every trained parameter, from the seed of the loss's values."""
         gradients = [None] * self._count
-        g = pullback(seed)[1]
+        g = pullback((seed, None) if self._joined else seed)[1]
         for pullback, places in reversed(kept):
             g, *found = pullback(g)
             for place, gradient in zip(places, found):
@@ -65,19 +73,43 @@ class Chain:
 def chain_of(model, loss, trained) -> Chain | None:
     """The chain that a model and its loss are, or None where the tape is needed."""
     links = links_of(model)
-    name = backend.name(model.backend.xp)
     function = getattr(loss, "fn", None)
-    if links is None or function is None or not trained:
+    if not links or not hasattr(function, "definition") or not trained:
         return None
+    ends = (function, (), {**function.defaults, **loss.options})
+    joined = _joined(links[-1], ends)
+    if joined is not None:
+        links, ends = [*links[:-1], *joined[:-1]], joined[-1]
+    name = backend.name(model.backend.xp)
     found = []
-    for op, parameters, options in [*links, (function, (), loss.options)]:
+    for op, parameters, options in [*links, ends]:
         kernels = KERNELS.get(getattr(op, "__name__", None), {})
         kernel = kernels.get(name) or kernels.get("portable")
         if kernel is None or not hasattr(op, "definition"):
             return None
         found.append((kernel, parameters, {**op.defaults, **options}))
     *inner, (loss_kernel, _, loss_options) = found
-    return Chain(model.backend.xp, inner, (loss_kernel, loss_options), trained)
+    loss_of_chain = (loss_kernel, loss_options)
+    return Chain(model.backend.xp, inner, loss_of_chain, joined is not None, trained)
+
+
+_PLAIN = {"axis": -1, "from_logits": False, "ignore_class": None, "label_smoothing": 0.0}
+
+
+def _joined(last, ends):
+    """A softmax and the crossentropy after it as links that end in the one op for both, or None."""
+    op, parameters, options = last
+    loss, _, loss_options = ends
+    if loss not in (categorical_crossentropy, sparse_categorical_crossentropy):
+        return None
+    if any(loss_options[name] != _PLAIN[name] for name in loss_options):
+        return None
+    join = (softmax_crossentropy, (), {})
+    if op is softmax and options.get("axis", -1) == -1:
+        return [join]
+    if options.get("activation") == "softmax":
+        return [(op, parameters, {**options, "activation": "linear"}), join]
+    return None
 
 
 def links_of(layer):

@@ -16,7 +16,7 @@ from lamina import backend
 from lamina.autograd import _debug, differentiable, vertex_of
 from lamina.autograd._namespace import function
 from lamina.autograd._rules import vjp
-from lamina.autograd._tape import BEYOND, KernelNode, Output, mode
+from lamina.autograd._tape import BEYOND, KernelNode, Output, as_tensor, mode
 from lamina.autograd._tensor import Tensor
 
 OPS: dict[str, object] = {}
@@ -65,7 +65,9 @@ def op(definition):
             needs = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
         done = fast(xp, needs, *raws, **settings) if fast is not None else NotImplemented
         if done is NotImplemented:
-            return definition(differentiable(xp) if tensors else xp, *args, **settings)
+            if tensors:
+                return definition(differentiable(xp), *map(as_tensor, args), **settings)
+            return definition(xp, *args, **settings)
         out, pullback = done
         if not record:
             if _debug.enabled:
