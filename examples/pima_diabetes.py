@@ -64,7 +64,7 @@ def main(backend=None, quick=False, seeds=3, verbose=0):
     # accuracy by a point or two, so where training stops is partly luck. And of 60 seeds, 57 reach
     # 76 %, one just misses it, and in two every relu of the second layer dies in the first epochs:
     # its sum falls below zero for every woman, its slope is zero then, and nothing can bring it
-    # back. Such a network always says no. Other libraries' networks die of this as often.
+    # back. Such a network always says no. The same happens in other libraries.
     print("\nThese are accuracies on the data it was trained on, as the tutorial has them; on")
     print("women it has not seen it does less well: digits.py keeps data aside to see.")
     return {"accuracies": [accuracy for _, accuracy in runs]}
