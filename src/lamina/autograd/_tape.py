@@ -351,4 +351,3 @@ def _changed(node):
         f"a parameter was changed after {node.name!r} had used it (by an optimizer's step or "
         "assign), so this gradient would be wrong: run the forward pass again first"
     )
-

@@ -103,7 +103,7 @@ class _Column:
             if isinstance(wanted, slice):
                 return self.whole[wanted, ...]
             if self.place.is_host:
-                return self.whole[wanted]
+                return self.whole.take(wanted, axis=0)
             return self.place.xp.take(self.whole, self.place.asarray(wanted), axis=0)
         if isinstance(wanted, slice):
             piece = self.source[wanted, ...]
