@@ -355,24 +355,28 @@ class Layer:
     def compute_output_shape(self, input_shape) -> tuple:
         """The shape of the result for inputs of ``input_shape``; None stays None.
 
-        Found by running the layer on one sample of zeros, so no layer writes its shapes twice.
+        Found by running the layer on one sample, so no layer writes its shapes twice.
         """
         self.build_for(input_shape)
-        shape = self._shape_of_zeros(input_shape, 1)
+        shape = self._shape_of_sample(input_shape, 1)
         if None in input_shape[1:]:  # an axis of any length: what depends on it differs
-            longer = self._shape_of_zeros(input_shape, _ANY + 1)
-            shape = self._shape_of_zeros(input_shape, _ANY)
+            longer = self._shape_of_sample(input_shape, _ANY + 1)
+            shape = self._shape_of_sample(input_shape, _ANY)
             shape = tuple(n if n == m else None for n, m in zip(shape, longer, strict=True))
         return (input_shape[0], *shape[1:])
 
-    def _shape_of_zeros(self, input_shape, unknown: int) -> tuple:
-        """The shape of the result for one sample of zeros, its unknown axes so long."""
-        place = self.backend
-        probe = (1, *[unknown if n is None else n for n in input_shape[1:]])
+    def _shape_of_sample(self, input_shape, unknown: int) -> tuple:
+        """The shape of the result for one sample, its unknown axes so long."""
         dtype = "int32" if self.takes_integers else self.dtype or config.floatx()
-        with no_grad(), _passes.Pass(), place.scope():
-            zeros = place.xp.zeros(probe, dtype=place.dtype(dtype), device=place.device)
-            return tuple(self(zeros, training=False).shape)
+        with no_grad(), _passes.Pass(), self.backend.scope(), debug.debug_nans(False):
+            return tuple(self(self.sample(input_shape, unknown, dtype), training=False).shape)
+
+    def sample(self, input_shape, unknown: int, dtype: str) -> Tensor:
+        """A sample to try the layer on: halves, which most functions take, or whole zeros."""
+        place = self.backend
+        shape = (1, *[unknown if n is None else n for n in input_shape[1:]])
+        value = 0 if "int" in dtype else 0.5
+        return Tensor._of(place.xp.full(shape, value, dtype=place.dtype(dtype), device=place.device))
 
     def random(self) -> Generator:
         """The stream of this call's random numbers, such as a dropout mask's.

@@ -155,9 +155,7 @@ class Trainer:
         """
         if old:
             raise unknown_option("fit", old, self.fit)
-        self._require_compiled("fit")
-        if self.loss is None:
-            raise RuntimeError("fit needs a loss: name one in compile(loss=...)")
+        self._require_compiled("fit", loss=True)
         epochs = whole_number("fit", "epochs", epochs, 0)
         initial_epoch = whole_number("fit", "initial_epoch", initial_epoch, 0)
         steps_per_epoch = _steps("fit", "steps_per_epoch", steps_per_epoch)
@@ -394,7 +392,7 @@ class Trainer:
         Returns:
             the loss before the step, or a list of it and the metrics, of this batch alone.
         """
-        self._require_compiled("train_on_batch")
+        self._require_compiled("train_on_batch", loss=True)
         x, y, weights = Feed(self, self.loss).batch(x, y, sample_weight, class_weight)
         backend.memory.keep()
         with self.backend.scope():
@@ -442,11 +440,13 @@ class Trainer:
             self._step.forget()
             self._figures.forget()
 
-    def _require_compiled(self, method: str) -> None:
+    def _require_compiled(self, method: str, loss: bool = False) -> None:
         if self._step is None:
             raise RuntimeError(
                 f"{method} needs to know how to train: call compile(optimizer, loss) before it"
             )
+        if loss and self.loss is None:
+            raise RuntimeError(f"{method} needs a loss: name one in compile(loss=...)")
 
     def _shuffled(self, rows: int):
         """The order of the next epoch."""
