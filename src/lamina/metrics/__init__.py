@@ -231,11 +231,15 @@ def get(identifier) -> Metric | None:
         >>> lamina.metrics.get("auc").name
         'auc'
     """
-    if identifier is None or isinstance(identifier, Metric):
+    return None if identifier is None else _of(identifier)
+
+
+def _of(identifier) -> Metric:
+    if isinstance(identifier, Metric):
         return identifier
     if isinstance(identifier, Loss):
         return MeanMetricWrapper(identifier.call, name=identifier.name)
-    if isinstance(identifier, str | dict) or isinstance(identifier, type):
+    if isinstance(identifier, str | dict | type):
         return _METRICS.get(identifier)
     if hasattr(identifier, "metric") and getattr(identifier, "__module__", "") == __name__:
         return identifier.metric()
@@ -257,8 +261,8 @@ def resolve(identifier, y_true_shape, y_pred_shape, loss=None) -> Metric:
     * of signs with a hinge loss of -1 and 1;
     * of one-hot targets otherwise;
 
-    and "crossentropy" (or "ce") likewise. With a loss of logits (``from_logits=True``) the answer of
-    a metric that is named, not given as an object, is yes above 0 in place of 0.5.
+    and "crossentropy" (or "ce") likewise. With a loss of logits (``from_logits=True``) an answer is
+    yes above 0 in place of 0.5, for metrics that are named, not given as objects.
 
     Args:
         identifier: as for ``get``.
@@ -269,11 +273,11 @@ def resolve(identifier, y_true_shape, y_pred_shape, loss=None) -> Metric:
         a ``Metric``; a name as given is its name.
     """
     if not isinstance(identifier, str):
-        return get(identifier)
+        return _of(identifier)
     logits = bool(getattr(loss, "options", {}).get("from_logits"))
     meaning = _RESOLVED.get(identifier.lower())
     if meaning is None:
-        metric = get(identifier)
+        metric = _of(identifier)
         if logits:
             metric = _for_logits(metric)
     else:
@@ -289,7 +293,7 @@ def resolve(identifier, y_true_shape, y_pred_shape, loss=None) -> Metric:
 
 
 def _kind(targets, outputs, loss) -> str:
-    """"classes", "binary", "signs" or "one_hot"."""
+    """What accuracy is to compare: "classes", "binary", "signs" or "one_hot"."""
     name = type(loss).__name__
     if getattr(loss, "targets", None) == "classes":
         return "classes"

@@ -18,7 +18,12 @@ class Counts(Metric):
     """
 
     targets = "outputs"
-    wanted = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+    wanted: tuple[str, ...] = (
+        "true_positives",
+        "false_positives",
+        "true_negatives",
+        "false_negatives",
+    )
 
     def __init__(self, thresholds=None, name=None, dtype=None, top_k=None, class_id=None):
         super().__init__(dtype, name)
