@@ -190,7 +190,7 @@ class Precision(_Share):
         name, dtype: as for ``Metric``.
 
     Example:
-        >>> lamina.metrics.Precision()([0, 1, 1, 1], [1.0, 0.0, 1.0, 1.0])
+        >>> float(lamina.metrics.Precision()([0, 1, 1, 1], [1.0, 0.0, 1.0, 1.0]))
         0.6666666666666666
     """
 

@@ -104,8 +104,8 @@ class R2Score(Metric):
         ValueError: for the adjusted score of no more samples than ``num_regressors + 1``.
 
     Example:
-        >>> float(lamina.metrics.R2Score()([[1], [4], [3]], [[2], [4], [4]]))
-        0.571428...
+        >>> round(float(lamina.metrics.R2Score()([[1], [4], [3]], [[2], [4], [4]])), 4)
+        0.5714
     """
 
     targets = "outputs"
