@@ -4,11 +4,13 @@
 """
 
 import contextlib
+import functools
 import importlib.metadata
-import importlib.util
 import os
 
-NAMES = ("numpy", "numpy-readonly", "array_api_strict:device1", "torch", "cupy")
+from lamina import testing
+
+NAMES = ("numpy", "numpy-readonly", *testing.BACKENDS[1:])
 
 
 class BackendUnderTest:
@@ -57,17 +59,10 @@ def chosen():
     return [name for name in NAMES if name in wanted]
 
 
+@functools.cache
 def why_not(name):
     """Why a backend cannot run here, or None where it can."""
-    library = _library(name)
-    if importlib.util.find_spec(library) is None:
-        return f"the package {library} is not installed"
-    if name == "cupy":
-        import cupy
-
-        if not cupy.is_available():
-            return "CuPy is installed, but finds no CUDA device"
-    return None
+    return testing.backends()[name.removesuffix("-readonly")]
 
 
 def version(name):

@@ -55,6 +55,8 @@ def workers() -> int:
     global _workers
     if _workers is None:
         wanted = os.environ.get("LAMINA_WORKERS")
+        if wanted and not wanted.isdecimal():
+            raise ValueError(f"LAMINA_WORKERS must be a whole number from 1 on, got {wanted!r}")
         _workers = _checked_workers(int(wanted)) if wanted else min(8, _usable_cores())
     return _workers
 

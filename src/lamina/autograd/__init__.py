@@ -4,6 +4,7 @@ Read in this order: ``_rules.py`` (the mathematics), ``_tensor.py`` (the value t
 ``_tape.py`` (the sweep), ``_namespace.py`` (how a function comes to record), ``_functional.py``.
 """
 
+from lamina.autograd import _operators as _operators  # gives Tensor its operators
 from lamina.autograd._debug import debug_nans
 from lamina.autograd._functional import grad, value_and_grad
 from lamina.autograd._namespace import differentiable

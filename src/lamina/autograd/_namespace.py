@@ -7,7 +7,7 @@ function has rules.
 """
 
 from lamina import backend
-from lamina.autograd import _debug
+from lamina.autograd import _debug, _rules_arrays  # noqa: F401, the latter fills the table
 from lamina.autograd._rules import RULES, SIGNATURES
 from lamina.autograd._tape import BEYOND, OWN, RuleNode, mode, plain, vertex_of
 from lamina.autograd._tensor import Tensor
@@ -279,7 +279,8 @@ def _diff(x, /, *, axis=-1, n=1, prepend=None, append=None):
     lead = (slice(None),) * (axis % x.ndim)
     getitem, subtract = function("getitem"), function("subtract")
     for _ in range(n):
-        x = subtract(getitem(x, (*lead, slice(1, None), ...)), getitem(x, (*lead, slice(0, -1), ...)))
+        after, before = (*lead, slice(1, None), ...), (*lead, slice(0, -1), ...)
+        x = subtract(getitem(x, after), getitem(x, before))
     return x
 
 
@@ -329,8 +330,7 @@ def _asarray(home):
 
     def asarray(obj, /, *, dtype=None, device=None, copy=None):
         if isinstance(obj, Tensor):
-            if device is not None and device != obj.device:
-                obj = obj.to_device(device)
+            obj = obj if device is None else obj.to_device(device)
             return obj if dtype is None or dtype == obj.dtype else function("astype")(obj, dtype)
         if mode.enabled and _has_tracked((obj,)):
             raise NotImplementedError(
@@ -349,83 +349,3 @@ def differentiable(xp) -> Namespace:
     if found is None:
         found = _namespaces[xp] = Namespace(xp)
     return found
-
-
-# ---- operators, attributes and methods of Tensor -----------------------------------------------
-
-_BINARY = {
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "pow",
-    "matmul": "matmul", "mod": "remainder", "floordiv": "floor_divide", "and": "bitwise_and",
-    "or": "bitwise_or", "xor": "bitwise_xor", "lshift": "bitwise_left_shift",
-    "rshift": "bitwise_right_shift",
-}  # fmt: skip
-_COMPARISONS = {
-    "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater",
-    "ge": "greater_equal",
-}  # fmt: skip
-_UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise_invert"}
-
-
-def _binary(name, reflected=False):
-    def operator(self, other):
-        if not isinstance(other, _OPERANDS) and not backend.is_array(other):
-            return NotImplemented
-        call = _functions.get(name) or function(name)
-        return call(other, self) if reflected else call(self, other)
-
-    return operator
-
-
-_OPERANDS = (Tensor, int, float, bool, complex)
-
-
-def _in_place(name):
-    def operator(self, other):
-        """x += y makes a new tensor and binds it to x."""
-        return function(name)(self, other)
-
-    return operator
-
-
-def _attach_operators() -> None:
-    for dunder, name in (_BINARY | _COMPARISONS).items():
-        setattr(Tensor, f"__{dunder}__", _binary(name))
-    for dunder, name in _BINARY.items():
-        setattr(Tensor, f"__r{dunder}__", _binary(name, reflected=True))
-    for dunder, name in _UNARY.items():
-        setattr(Tensor, f"__{dunder}__", lambda self, name=name: function(name)(self))
-    Tensor.__getitem__ = lambda self, key: function("getitem")(self, _index(key))
-    Tensor.__array_namespace__ = _array_namespace
-    Tensor.mT = property(lambda self: function("matrix_transpose")(self))
-    Tensor.T = property(_transposed)
-    Tensor.to_device = _to_device
-
-
-def _index(key):
-    if isinstance(key, tuple):
-        return tuple(map(_raw, key))
-    return _raw(key)
-
-
-def _array_namespace(self, *, api_version=None):
-    return differentiable(backend.namespace(self.data))
-
-
-def _transposed(self):
-    if self.ndim != 2:
-        raise ValueError(
-            f"T is for matrices, got {self.ndim} axes: use mT or lamina.xp.permute_dims"
-        )
-    return function("matrix_transpose")(self)
-
-
-def _to_device(self, device, /, *, stream=None):
-    """The tensor on another device of its library; a constant there."""
-    if self.requires_grad:
-        raise NotImplementedError("moving a tensor has no derivative yet: move .detach()")
-    from array_api_compat import to_device
-
-    return Tensor._of(to_device(self.data, device))
-
-
-_attach_operators()

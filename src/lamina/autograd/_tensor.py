@@ -1,7 +1,7 @@
 """Tensor: an array that remembers how it was computed; and Parameter, one that a model trains.
 
 A Tensor is a value: it is never written to. Its operators and methods are the standard's, and are
-attached in ``_namespace.py``, where the functions are made.
+attached in ``_operators.py``.
 """
 
 from lamina import backend

@@ -15,6 +15,10 @@ from lamina import config
 from lamina.errors import unknown
 
 _NAMES = ("numpy", "cupy", "torch", "array_api_strict", "auto")
+_DTYPES = frozenset(
+    """bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64
+    complex64 complex128""".split()
+)
 
 _backends: dict[tuple[str, str], "Backend"] = {}
 _namespaces: dict[type, object] = {}
@@ -52,6 +56,8 @@ class Backend:
         """The dtype object of this library for a name such as "float32"; objects pass through."""
         if not isinstance(name, str):
             return name
+        if name not in _DTYPES:
+            raise unknown("dtype", name, _DTYPES)
         found = getattr(self.xp, name, None)
         if found is None:
             raise ValueError(f"the backend {self} has no dtype {name!r}")
@@ -221,9 +227,9 @@ def of(array) -> Backend:
 
 
 def _resolve(array):
-    from array_api_compat import array_namespace, is_array_api_obj
+    from array_api_compat import array_namespace
 
-    if not is_array_api_obj(array):
+    if not is_array(array):
         kind = type(array).__name__
         raise TypeError(
             f"expected an array (NumPy, CuPy, ... or lamina.Tensor), got {kind}: "
