@@ -7,6 +7,7 @@ import pytest
 
 import lamina
 from lamina import losses, metrics
+from lamina.metrics._names import _METRICS
 
 N, K = 40, 4
 
@@ -237,7 +238,7 @@ def test_configurations_make_the_same_metric(name, options, kind, formula):
 
 
 def test_every_metric_has_a_case():
-    by_name = {kind.__name__ for kind in metrics._METRICS.classes.values()}
+    by_name = {kind.__name__ for kind in _METRICS.classes.values()}
     assert by_name == {name for name, *_ in CASES}
 
 

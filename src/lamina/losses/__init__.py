@@ -172,7 +172,7 @@ def get(identifier) -> Loss | None:
         return deserialize(identifier)
     if isinstance(identifier, type) and issubclass(identifier, Loss):
         return identifier()
-    if hasattr(identifier, "loss") and getattr(identifier, "__module__", "") == __name__:
+    if isinstance(getattr(identifier, "loss", None), type):  # one of the functions above
         return identifier.loss()
     if callable(identifier):
         return LossFunctionWrapper(identifier)
