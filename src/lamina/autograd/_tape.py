@@ -204,26 +204,30 @@ def sweep(roots, wanted=None, create_graph=False) -> dict:
     order = _nodes(gradients, stops)
     if wanted is not None:
         order = _leading_to(order, stops)
-    while order:
-        node = order.pop()
-        g = gradients.pop(node, None)
-        if g is None:
-            continue
-        if type(node) is Output:
-            parent = node.edges[0][0]
-            parts = gradients.setdefault(parent, [None] * node.count)
-            parts[node.position] = g
-            continue
-        for vertex, gradient in node.pull_tensors(g) if create_graph else node.pull(g):
-            if gradient is None:
+    try:
+        while order:
+            node = order.pop()
+            g = gradients.pop(node, None)
+            if g is None:
                 continue
-            if _debug.enabled:
-                _debug.check_gradient(node, gradient)
-            if vertex.changed_at > node.index:
-                raise _changed(node)
-            _add(gradients, owned, vertex, gradient)
-        if not create_graph:
-            node.release()
+            if type(node) is Output:
+                parent = node.edges[0][0]
+                parts = gradients.setdefault(parent, [None] * node.count)
+                parts[node.position] = g
+                continue
+            for vertex, gradient in node.pull_tensors(g) if create_graph else node.pull(g):
+                if gradient is None:
+                    continue
+                if _debug.enabled:
+                    _debug.check_gradient(node, gradient)
+                if vertex.changed_at > node.index:
+                    raise _changed(node)
+                _add(gradients, owned, vertex, gradient)
+            if not create_graph:
+                node.release()
+    except MemoryError as error:
+        error.lamina_node = node  # for those who know which layer that is
+        raise
     return gradients
 
 

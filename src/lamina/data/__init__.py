@@ -4,13 +4,13 @@ Everything that comes in passes ``_convert.py`` once; what is wrong with it is s
 """
 
 from lamina.data._batches import ArrayBatches, IterableBatches, is_iterable_of_batches
-from lamina.data._convert import as_array, check_finite, class_weights
+from lamina.data._convert import as_array, class_weights, to_backend
 
 __all__ = [
     "ArrayBatches",
     "IterableBatches",
     "as_array",
-    "check_finite",
     "class_weights",
     "is_iterable_of_batches",
+    "to_backend",
 ]

@@ -7,9 +7,9 @@ iterates over (x, y, sample_weight) on the model's backend, with None for what t
 import numpy as np
 
 from lamina import backend
-from lamina.data._convert import as_array, check_finite
 
 _WHOLE = 1 << 30  # arrays up to this many bytes are converted whole, larger ones piece by piece
+_NAMES = ("x", "y", "sample_weight")
 _PIECE = 4 << 20  # bytes gathered at once when rows are taken in random order
 
 
@@ -30,26 +30,18 @@ class ArrayBatches:
         dtypes: the dtype that each becomes.
         batch_size: rows in a batch; the last may have fewer.
         place: the backend that batches are given on.
-        names: what to call them in messages.
-        check: called with every array, or piece of a large one, after conversion: (array, name).
+        convert: called with every array, or piece of a large one, its name, its dtype and the
+            number of its first row, or of all its rows; gives it converted and checked.
     """
 
-    def __init__(self, arrays, dtypes, batch_size, place, names=("x", "y", "sample_weight"), check=None):
+    def __init__(self, arrays, dtypes, batch_size, place, convert):
         self.rows = arrays[0].shape[0]
-        for array, name in zip(arrays, names, strict=True):
-            if array is not None and array.shape[0] != self.rows:
-                raise ValueError(
-                    f"{names[0]} and {name} must have as many rows, got {self.rows} and "
-                    f"{array.shape[0]}"
-                )
-        if not self.rows:
-            raise ValueError(f"{names[0]} has no rows: pass at least one sample")
         self.batch_size = min(batch_size, self.rows)
         self.steps = -(-self.rows // self.batch_size)
         self._place = place
         self._columns = [
-            None if array is None else _Column(array, dtype, place, name, check)
-            for array, dtype, name in zip(arrays, dtypes, names, strict=True)
+            None if array is None else _Column(array, dtype, place, name, convert)
+            for array, dtype, name in zip(arrays, dtypes, _NAMES, strict=True)
         ]
 
     def epoch(self, order=None):
@@ -80,8 +72,8 @@ class ArrayBatches:
 class _Column:
     """One array: converted whole where that is cheap, else piece by piece as it is read."""
 
-    def __init__(self, array, dtype, place, name, check):
-        self.dtype, self.place, self.name, self.check = dtype, place, name, check
+    def __init__(self, array, dtype, place, name, convert):
+        self.dtype, self.place, self.name, self.convert = dtype, place, name, convert
         self.source = array
         count = 1
         for n in array.shape[1:]:
@@ -97,12 +89,13 @@ class _Column:
         self.whole = None
         if not on_disk and (ready or small):
             self.whole = self._converted(array, 0)
+        elif name == "y":  # labels are checked before the first step; inputs as they are read
+            length = max(1, _PIECE // max(1, self.row_bytes))
+            for start in range(0, array.shape[0], length):
+                self.take(slice(start, min(start + length, array.shape[0])))
 
-    def _converted(self, piece, first_row):
-        piece = self.place.asarray(piece, self.dtype)
-        if self.check is not None:
-            self.check(piece, self.name, first_row)
-        return piece
+    def _converted(self, piece, rows):
+        return self.convert(piece, self.name, self.dtype, rows)
 
     def take(self, wanted):
         """The rows of a slice, or of a NumPy array of row numbers."""
@@ -110,14 +103,16 @@ class _Column:
             if isinstance(wanted, slice):
                 return self.whole[wanted, ...]
             if self.place.is_host:
-                return self.whole[wanted]
+                return self.whole.take(wanted, axis=0)
             return self.place.xp.take(self.whole, self.place.asarray(wanted), axis=0)
         if isinstance(wanted, slice):
-            return self._converted(np.asarray(self.source[wanted]), wanted.start)
+            piece = self.source[wanted, ...]
+            piece = np.asarray(piece) if isinstance(piece, np.memmap) else piece
+            return self._converted(piece, wanted.start)
         if isinstance(self.source, np.ndarray):
-            return self._converted(self.source[wanted], 0)
+            return self._converted(self.source[wanted], wanted)
         source = backend.of(self.source)
-        return self._converted(source.xp.take(self.source, source.asarray(wanted), axis=0), 0)
+        return self._converted(source.xp.take(self.source, source.asarray(wanted), axis=0), wanted)
 
 
 class IterableBatches:
@@ -152,19 +147,6 @@ class IterableBatches:
             yield self._convert(x, y, weight)
 
     def _raw(self):
-        if hasattr(self._iterable, "__iter__"):
+        if hasattr(self._iterable, "__iter__") or self.steps is None:
             return iter(self._iterable)
-        return (self._iterable[i] for i in range(len(self._iterable)))
-
-
-def single(data, what, dtype, place, check):
-    """One batch's array, converted and checked."""
-    array = place.asarray(as_array(data, what), dtype)
-    if check is not None:
-        check(array, what, 0)
-    return array
-
-
-def finite(array, name, first_row):
-    """The check that every float must be a number."""
-    check_finite(array, name, first_row)
+        return (self._iterable[i] for i in range(self.steps))

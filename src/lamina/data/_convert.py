@@ -3,10 +3,14 @@
 Nothing here copies an array that is right already, and ``numpy.memmap`` is never read whole.
 """
 
+import math
+
 import numpy as np
 
 from lamina import backend
 from lamina.autograd import Tensor
+
+_PIECE = 1 << 22  # numbers looked at together
 
 
 def as_array(data, what: str):
@@ -23,14 +27,25 @@ def as_array(data, what: str):
     """
     if isinstance(data, Tensor):
         return data.data
+    if isinstance(data, np.ma.MaskedArray) and data.mask.any():
+        row = int(np.argwhere(data.mask)[0][0])
+        raise TypeError(f"row {row} of {what} is masked: fill it (x.filled(...)) or drop the row")
     if isinstance(data, np.ndarray):
+        data = data if isinstance(data, np.memmap) else np.asarray(data)
         return data if data.dtype.kind in "fiub" else _host_numbers(data, what)
     if not hasattr(data, "columns") and backend.is_array(data):
         return data
     if hasattr(data, "columns") and hasattr(data, "dtypes"):
         return _from_frame(data, what)
+    if isinstance(data, dict):
+        raise TypeError(
+            f"{what} must be one array, got a dict of {', '.join(map(str, data))}: put the columns "
+            "side by side (numpy.column_stack(list(x.values())))"
+        )
     if hasattr(data, "__dlpack__") and not hasattr(data, "__array__"):
         return np.from_dlpack(data)
+    if getattr(data, "name", None) is not None and hasattr(data, "to_numpy"):
+        what = f'column "{data.name}" of {what}'  # a pandas Series
     try:
         array = np.asarray(data)
     except ValueError as error:
@@ -73,6 +88,8 @@ def _host_numbers(array: np.ndarray, what: str) -> np.ndarray:
 
 
 def _place(what: str, array, place) -> str:
+    if not place:
+        return what
     if array.ndim == 1:
         return f"row {place[0]} of {what}"
     return f"column {place[1]}, row {place[0]} of {what}"
@@ -86,21 +103,50 @@ def _not_a_number(what, array, place, value) -> TypeError:
     )
 
 
-def check_finite(array, what: str, first_row: int = 0) -> None:
-    """Raise where ``array`` has NaN or infinity, naming the first row that has."""
-    xp = backend.namespace(array)
-    if not xp.isdtype(array.dtype, "real floating"):
-        return
-    place = backend.of(array)
-    if place.scalar(xp.all(xp.isfinite(array))):
-        return
-    host = np.atleast_1d(place.to_numpy(array))
-    where = tuple(int(i) for i in np.argwhere(~np.isfinite(host))[0])
-    row, column = where[0] + first_row, f", column {where[1]}" if len(where) == 2 else ""
-    raise ValueError(
-        f"{what} must be finite, got {host[where]} in row {row}{column}: "
+def to_backend(array, what: str, dtype, place, rows=0):
+    """``array`` on the backend ``place`` as ``dtype``, where all of it is finite.
+
+    Args:
+        array: an array of any backend.
+        what: what it is, for messages.
+        dtype: what it becomes.
+        place: the backend.
+        rows: the number of its first row, or the numbers of all its rows.
+
+    Raises:
+        ValueError: for NaN, infinity, and numbers too large for ``dtype``, naming the first row.
+    """
+    with np.errstate(over="ignore"):
+        converted = place.asarray(array, dtype)
+    xp = place.xp
+    if xp.isdtype(converted.dtype, "real floating"):
+        length = max(1, _PIECE // max(1, math.prod(converted.shape[1:])))
+        for first in range(0, converted.shape[0], length):
+            piece = converted[first : min(first + length, converted.shape[0]), ...]
+            if not place.scalar(xp.all(xp.isfinite(piece))):
+                raise _not_finite(array, place.to_numpy(piece), what, dtype, rows, first)
+    return converted
+
+
+def _not_finite(array, piece, what, dtype, rows, first) -> ValueError:
+    where = tuple(int(i) for i in np.argwhere(~np.isfinite(piece))[0])
+    at = (where[0] + first, *where[1:])
+    given = backend.of(array).scalar(array[at])
+    if math.isfinite(given):
+        return ValueError(
+            f"{what} must fit into {dtype}, got {given} in {_row(rows, at)}: scale the data, or "
+            'train in lamina.config.set_floatx("float64")'
+        )
+    return ValueError(
+        f"{what} must be finite, got {given} in {_row(rows, at)}: "
         "clean the data first (numpy.nan_to_num, or drop the row)"
     )
+
+
+def _row(rows, at) -> str:
+    """The place ``at`` in a piece, as a place in the whole."""
+    row = at[0] + rows if isinstance(rows, int) else int(rows[at[0]])
+    return f"row {row}, column {at[1]}" if len(at) == 2 else f"row {row}"
 
 
 def class_weights(labels, weights: dict) -> np.ndarray:
@@ -108,7 +154,7 @@ def class_weights(labels, weights: dict) -> np.ndarray:
 
     Args:
         labels: class numbers of shape (n,) or (n, 1), or one row of class scores per sample.
-        weights: from class number to weight, for every class that occurs.
+        weights: from class number to weight; a class without one has weight 1.
     """
     if not isinstance(weights, dict):
         raise TypeError(
@@ -122,8 +168,10 @@ def class_weights(labels, weights: dict) -> np.ndarray:
             "class_weight needs one class per sample, got labels of shape "
             f"{tuple(host.shape)}: pass sample_weight instead"
         )
+    strange = [key for key in weights if isinstance(key, bool | str) or key != int(key)]
+    if strange:
+        raise TypeError(f"class_weight maps whole class numbers to weights, got {strange[0]!r}")
+    if host.dtype.kind == "f" and not (host == np.floor(host)).all():
+        raise ValueError("class_weight needs whole class numbers as y: pass sample_weight instead")
     classes, places = np.unique(host.reshape(-1), return_inverse=True)
-    missing = [int(c) for c in classes if int(c) not in weights]
-    if missing:
-        raise ValueError(f"class_weight gives no weight to class {missing[0]}, which occurs in y")
-    return np.asarray([weights[int(c)] for c in classes], dtype=np.float32)[places.reshape(-1)]
+    return np.asarray([weights.get(int(c), 1.0) for c in classes], "float64")[places.reshape(-1)]

@@ -8,6 +8,7 @@ library; NumPy has shorter ways to sum rows and to pick entries. Gradients are w
 import numpy as np
 
 from lamina import config
+from lamina.kernels.softmax_crossentropy import from_logits as crossentropy_from_logits
 from lamina.ops._op import kernel
 
 _SMALL = 2048  # elements below which two calls cost less than one of clip
@@ -194,6 +195,9 @@ def sparse_categorical_crossentropy_numpy(
     labels = _class_numbers(needs, y_true, y_pred, axis)
     if labels is None or labels.dtype.kind not in "iu":
         return NotImplemented
+    if from_logits and ignore_class is None and labels.ndim == 1:
+        values, to_logits = crossentropy_from_logits(labels, y_pred)
+        return values, lambda g: (None, to_logits(g))
     shape = labels.shape
     rows = y_pred if y_pred.ndim == 2 else y_pred.reshape(-1, y_pred.shape[-1])
     labels = labels.reshape(-1)

@@ -11,14 +11,17 @@ computes in ``call``; everything else on this page is what the library does arou
             return inputs * self.scale
 """
 
-import itertools
+import contextlib
 
 from lamina import backend, config, constraints, initializers, regularizers
 from lamina.autograd import Parameter, Tensor, no_grad
 from lamina.autograd import _debug as debug
 from lamina.backend.random import Generator, next_seed
 from lamina.layers import _passes
-from lamina.layers._names import moved_option, unique_name
+from lamina.layers._names import unique_name
+from lamina.layers._options import sample_shape, unknown_option
+
+_ANY = 32  # stands for an axis of any length where shapes are found by trying
 
 
 class _Structure:
@@ -49,6 +52,7 @@ class Layer:
 
     uses_whole_batch = False  # True where samples of a batch depend on one another in training
     takes_integers = False  # True where inputs are numbers of things, not amounts
+    hands_training_on = False  # True where ``call`` gives ``training`` to the layers inside
 
     def __init__(
         self,
@@ -62,7 +66,7 @@ class Layer:
         **unknown,
     ):
         if unknown:
-            raise moved_option(type(self).__name__, unknown)
+            raise unknown_option(type(self).__name__, unknown, type(self).__init__)
         if input_dim is not None:
             input_shape = (input_dim,)
         self.name = name or unique_name(type(self).__name__)
@@ -70,15 +74,18 @@ class Layer:
         self.built = False
         self.seed = next_seed()
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.declared_shape = None if input_shape is None else (None, *input_shape)
+        self.declared_shape = None
+        if input_shape is not None:
+            self.declared_shape = (None, *sample_shape(self, "input_shape", input_shape))
         self._trainable = bool(trainable)
         self._weights: list[Parameter] = []
         self._constants: list[Parameter] = []
         self._backend = None
         self._accepted = None  # the shape of a sample that was last found right
         self._input_shape = None  # what build got
-        self._calls = itertools.count()
+        self._draws = 0  # random streams asked for outside of training steps
         self._takes_training = _names_argument(self.call, "training")
+        self._sets_mode = False  # whether a call tells the layers inside if it is training
 
     # ---- what a layer of your own defines ---------------------------------------------------
 
@@ -86,7 +93,10 @@ class Layer:
         """Make the parameters for inputs of ``input_shape``, whose first axis, None, is the batch."""
 
     def call(self, inputs):
-        """The mathematics. May take ``training``: whether this is a step of training."""
+        """The mathematics. May take ``training``: whether this is a step of training.
+
+        Layers called inside need not be told: without ``training`` they go by this layer's.
+        """
         raise NotImplementedError(f"{self} defines no call(inputs): write one that computes it")
 
     def check_input(self, shape) -> None:
@@ -99,7 +109,7 @@ class Layer:
 
         Only for speed: see ``models/chain.py``.
         """
-        return None
+        return
 
     def get_config(self) -> dict:
         """The settings from which an equal layer can be made."""
@@ -107,6 +117,11 @@ class Layer:
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
         return config
+
+    @classmethod
+    def from_config(cls, config: dict) -> "Layer":
+        """The layer that ``get_config`` described, not built yet."""
+        return cls(**config)
 
     # ---- parameters -------------------------------------------------------------------------
 
@@ -162,8 +177,9 @@ class Layer:
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
-        for parameter in self._weights:
-            parameter.trainable = self._trainable
+        for parameter in self.own_weights():
+            if not any(parameter is constant for constant in self._constants):
+                parameter.trainable = self._trainable
         for layer in self.sublayers():
             layer.trainable = value
         _Structure.changed()
@@ -171,10 +187,17 @@ class Layer:
     def sublayers(self) -> list["Layer"]:
         """The layers held by this layer's attributes, directly or in lists, tuples and dicts."""
         found = []
-        for attribute, value in vars(self).items():
-            if not attribute.startswith("_"):
-                _collect_layers(value, found)
+        for value in vars(self).values():
+            _collect_layers(value, found)
         return found
+
+    def own_weights(self) -> list[Parameter]:
+        """Its parameters without those of the layers inside: from ``add_weight``, or attributes."""
+        own = [*self._weights, *self._constants]
+        for value in vars(self).values():
+            if isinstance(value, Parameter) and not any(value is p for p in own):
+                own.append(value)
+        return own
 
     def layers_within(self) -> list["Layer"]:
         """This layer and all layers inside it, each once, in order."""
@@ -189,9 +212,11 @@ class Layer:
     @property
     def weights(self) -> list[Parameter]:
         """All its parameters: the trainable ones of every layer first, then the others."""
-        inside = self.layers_within()
-        trained = [p for layer in inside for p in layer._weights]
-        return trained + [p for layer in inside for p in layer._constants]
+        trained, constants = [], []
+        for layer in self.layers_within():
+            for p in layer.own_weights():
+                (constants if any(p is c for c in layer._constants) else trained).append(p)
+        return trained + constants
 
     @property
     def trainable_weights(self) -> list[Parameter]:
@@ -239,18 +264,21 @@ class Layer:
 
     # ---- calling ----------------------------------------------------------------------------
 
-    def __call__(self, inputs, training=False):
+    def __call__(self, inputs, training=None):
         """Compute; builds the layer on its first call.
 
         Args:
             inputs: an array or tensor whose first axis is the batch.
-            training: whether this is a step of training, where dropout and the like act.
+            training: whether this is a step of training, where dropout and the like act; None is
+                as the layer around it is called, False outside of any.
 
         Returns:
             a tensor.
         """
+        if training is None:
+            training = _passes.in_training()
         if not isinstance(inputs, Tensor):  # array libraries refuse tensors right of an operator
-            data = inputs if hasattr(inputs, "shape") else self.backend.asarray(inputs)
+            data = inputs if backend.is_array(inputs) else self.backend.asarray(inputs)
             inputs = Tensor._of(data)
         if not self.built or debug.enabled:
             return self._careful_call(inputs, training)
@@ -259,12 +287,27 @@ class Layer:
             self.check_input(shape)
             self._accepted = shape[1:]
         try:
-            out = self.call(inputs, training=training) if self._takes_training else self.call(inputs)
+            if self._sets_mode:
+                out = self._call_in_mode(inputs, training)
+            elif self._takes_training:
+                out = self.call(inputs, training=training)
+            else:
+                out = self.call(inputs)
         except Exception as error:
-            raise self._explained(error, inputs) from error
+            told = self._explained(error, inputs)
+            if told is error:
+                raise
+            raise told from error
         if self.activity_regularizer is not None:
-            _passes.add_loss(self.activity_regularizer(out))
+            _passes.add_loss(self.activity_regularizer(out) / out.shape[0])
         return out
+
+    def _call_in_mode(self, inputs, training):
+        """``call``, telling the layers inside if it is training."""
+        with _passes.Mode(training):
+            return (
+                self.call(inputs, training=training) if self._takes_training else self.call(inputs)
+            )
 
     def _careful_call(self, inputs, training):
         """A call that builds, or notes for ``debug_nans`` where it is."""
@@ -276,21 +319,38 @@ class Layer:
             return self(inputs, training=training)
         with debug.inside(self.name):
             self.check_input(inputs.shape)
-            out = self.call(inputs, training=training) if self._takes_training else self.call(inputs)
+            out = self._call_in_mode(inputs, training)
             if self.activity_regularizer is not None:
-                _passes.add_loss(self.activity_regularizer(out))
+                _passes.add_loss(self.activity_regularizer(out) / out.shape[0])
             return out
 
     def build_for(self, input_shape) -> None:
-        """``build`` once, remembering the shape."""
+        """``build`` once, remembering the shape; where that fails nothing stays half built."""
         if self.built:
             return
-        self._input_shape = None
-        self.check_input(tuple(input_shape))
-        with self.backend.scope():
+        with self.provisional(), self.backend.scope():
+            self._input_shape = None
+            self.check_input(tuple(input_shape))
             self.build(tuple(input_shape))
-        self._input_shape = tuple(input_shape)
-        self.built = True
+            self._input_shape = tuple(input_shape)
+            self._sets_mode = bool(self.sublayers()) and not self.hands_training_on
+            self.built = True
+
+    @contextlib.contextmanager
+    def provisional(self):
+        """A block that may build this layer: where it fails, the layer is again as it was."""
+        if self.built:
+            yield
+            return
+        before = [(layer, _snapshot(layer)) for layer in self.layers_within()]
+        try:
+            yield
+        except BaseException:
+            for layer, state in before:
+                vars(layer).clear()
+                vars(layer).update(state)
+            _Structure.changed()
+            raise
 
     def compute_output_shape(self, input_shape) -> tuple:
         """The shape of the result for inputs of ``input_shape``; None stays None.
@@ -298,24 +358,33 @@ class Layer:
         Found by running the layer on one sample of zeros, so no layer writes its shapes twice.
         """
         self.build_for(input_shape)
-        probe = tuple(1 if n is None else n for n in input_shape)
-        xp, place = self.backend.xp, self.backend
+        shape = self._shape_of_zeros(input_shape, 1)
+        if None in input_shape[1:]:  # an axis of any length: what depends on it differs
+            longer = self._shape_of_zeros(input_shape, _ANY + 1)
+            shape = self._shape_of_zeros(input_shape, _ANY)
+            shape = tuple(n if n == m else None for n, m in zip(shape, longer, strict=True))
+        return (input_shape[0], *shape[1:])
+
+    def _shape_of_zeros(self, input_shape, unknown: int) -> tuple:
+        """The shape of the result for one sample of zeros, its unknown axes so long."""
+        place = self.backend
+        probe = (1, *[unknown if n is None else n for n in input_shape[1:]])
         dtype = "int32" if self.takes_integers else self.dtype or config.floatx()
         with no_grad(), _passes.Pass(), place.scope():
-            zeros = xp.zeros(probe, dtype=place.dtype(dtype), device=place.device)
-            shape = tuple(self(zeros).shape)
-        self._accepted = None
-        return (input_shape[0], *shape[1:])
+            zeros = place.xp.zeros(probe, dtype=place.dtype(dtype), device=place.device)
+            return tuple(self(zeros, training=False).shape)
 
     def random(self) -> Generator:
         """The stream of this call's random numbers, such as a dropout mask's.
 
-        In a training step it is named by the step and the shard, never by what was drawn before.
+        In a training step it is named by the step, the shard and how often this layer asked
+        before in it, never by what other layers or threads drew.
         """
         current = _passes.current()
-        if current is None:
-            return Generator(self.seed, "call", next(self._calls))
-        return Generator(self.seed, "step", current.step, current.shard)
+        if current is None or current.step is None:
+            self._draws += 1
+            return Generator(self.seed, "call", self._draws)
+        return Generator(self.seed, "step", current.step, current.shard, current.draw(self))
 
     def add_loss(self, loss) -> None:
         """Add a number computed in ``call`` to the loss of this step."""
@@ -336,7 +405,7 @@ class Layer:
 
     def _explained(self, error, inputs):
         """``error`` as the user should read it, with this layer's name where it helps."""
-        if getattr(error, "lamina_layer", None):
+        if hasattr(error, "lamina_layer"):
             return error
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
             told = MemoryError(
@@ -353,6 +422,8 @@ class Layer:
             )
             told.lamina_layer = self.name
             return told
+        error.add_note(f"This was in {self}, called with inputs of shape {tuple(inputs.shape)}.")
+        error.lamina_layer = self.name
         return error
 
     def __str__(self) -> str:
@@ -368,6 +439,11 @@ def _names_argument(function, name: str) -> bool:
     if code is None:
         return False
     return name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
+def _snapshot(layer) -> dict:
+    """What a layer is, to go back to: its attributes, lists copied."""
+    return {name: [*v] if type(v) is list else v for name, v in vars(layer).items()}
 
 
 def _collect_layers(value, found) -> None:

@@ -9,6 +9,7 @@ import threading
 
 class _Current(threading.local):
     value: "Pass | None" = None
+    training = False
 
 
 _current = _Current()
@@ -18,19 +19,20 @@ class Pass:
     """One forward pass, as a ``with`` block.
 
     Args:
-        step: the number of the training step.
+        step: the number of the training step; None where the model is only used.
         shard: which part of the batch this is.
 
     Attributes:
         losses: tensors of one number that layers added to the loss.
     """
 
-    __slots__ = ("_before", "losses", "shard", "step")
+    __slots__ = ("_before", "_draws", "losses", "shard", "step")
 
-    def __init__(self, step: int = 0, shard: int = 0):
+    def __init__(self, step: int | None = None, shard: int = 0):
         self.step = step
         self.shard = shard
         self.losses = []
+        self._draws = None
 
     def __enter__(self):
         self._before = _current.value
@@ -39,6 +41,36 @@ class Pass:
 
     def __exit__(self, *exc_info):
         _current.value = self._before
+
+
+    def draw(self, layer) -> int:
+        """How often ``layer`` asked for random numbers before in this pass."""
+        if self._draws is None:
+            self._draws = {}
+        number = self._draws.get(layer, 0)
+        self._draws[layer] = number + 1
+        return number
+
+
+class Mode:
+    """A block in which layers that are not told go by ``training``."""
+
+    __slots__ = ("_before", "_training")
+
+    def __init__(self, training: bool):
+        self._training = training
+
+    def __enter__(self):
+        self._before = _current.training
+        _current.training = self._training
+
+    def __exit__(self, *exc_info):
+        _current.training = self._before
+
+
+def in_training() -> bool:
+    """Whether the layer around is called for a step of training."""
+    return _current.training
 
 
 def current() -> Pass | None:

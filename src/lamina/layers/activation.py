@@ -109,7 +109,12 @@ class PReLU(Layer):
     def build(self, input_shape):
         shape = list(input_shape[1:])
         for axis in self.shared_axes or ():
-            shape[axis - 1] = 1
+            shape[axis - 1 if axis > 0 else axis] = 1
+        if None in shape:
+            raise ValueError(
+                f"{self} needs one alpha per number of a sample, got samples of shape "
+                f"{tuple(input_shape[1:])}: put the axes of any length into shared_axes"
+            )
         self.alpha = self.add_weight(
             tuple(shape),
             self.alpha_initializer,
@@ -120,6 +125,13 @@ class PReLU(Layer):
 
     def call(self, inputs):
         return activations.relu(inputs) - self.alpha * activations.relu(-inputs)
+
+    def check_input(self, shape):
+        super().check_input(shape)
+        if self.built:
+            pairs = zip(self.alpha.shape, shape[1:], strict=True)
+            if any(n not in (1, m) for n, m in pairs):
+                raise self.input_error(f"samples of shape {tuple(self._input_shape[1:])}", shape)
 
     def get_config(self):
         return {

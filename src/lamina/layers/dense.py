@@ -4,6 +4,7 @@ import math
 
 from lamina import activations, constraints, initializers, regularizers
 from lamina.layers._layer import Layer
+from lamina.layers._options import whole_number
 from lamina.ops.dense import FUSABLE, dense
 
 
@@ -42,9 +43,7 @@ class Dense(Layer):
         **kwargs,
     ):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
-            raise ValueError(f"{self} needs a whole number of units from 1 on, got {units!r}")
-        self.units = units
+        self.units = whole_number(self, "units", units)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)

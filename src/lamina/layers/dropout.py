@@ -18,10 +18,11 @@ class Dropout(Layer):
 
     def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
         super().__init__(**kwargs)
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
+        if isinstance(rate, bool | str) or not 0 <= rate < 1:
             raise ValueError(f"{self} needs a rate from 0 to below 1, got {rate!r}")
-        self.rate = rate
-        self.noise_shape = noise_shape
+        self.rate = float(rate)
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.given_seed = seed
         if seed is not None:
             self.seed = seed
 
@@ -38,5 +39,18 @@ class Dropout(Layer):
         kept = self.random().uniform(shape) >= self.rate
         return inputs * self.backend.asarray(kept * (1.0 / (1.0 - self.rate)), dtype)
 
+    def check_input(self, shape):
+        super().check_input(shape)
+        mask = self.noise_shape
+        if mask is not None:
+            pairs = zip(mask, shape, strict=False)
+            if len(mask) != len(shape) or any(n not in (None, 1) and n != m for n, m in pairs):
+                raise self.input_error(f"inputs over which noise_shape {mask} can spread", shape)
+
     def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "noise_shape": self.noise_shape}
+        return {
+            **super().get_config(),
+            "rate": self.rate,
+            "noise_shape": self.noise_shape,
+            "seed": self.given_seed,
+        }

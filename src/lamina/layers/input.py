@@ -1,6 +1,9 @@
 """The declared shape of a model's input."""
 
+import math
+
 from lamina.layers._layer import Layer
+from lamina.layers._options import sample_shape
 
 
 class Input(Layer):
@@ -11,19 +14,19 @@ class Input(Layer):
         batch_size: accepted for Keras's sake; batches of every size are taken.
         dtype: the dtype of the inputs; None is ``config.floatx()``.
         name: its name.
+        batch_shape: the shape with the batch axis, instead of ``shape`` and ``batch_size``.
 
     Example:
         >>> lamina.Sequential([layers.Input((8,)), layers.Dense(1)])
     """
 
-    def __init__(self, shape=None, batch_size=None, dtype=None, name=None):
+    def __init__(self, shape=None, batch_size=None, dtype=None, name=None, batch_shape=None):
         super().__init__(dtype=dtype, name=name)
-        if not isinstance(shape, tuple | list):
-            raise TypeError(
-                "Input needs the shape of one sample as a tuple, such as (8,) for eight features, "
-                f"got {shape!r}"
-            )
-        self.shape = tuple(shape)
+        if batch_shape is not None:
+            if shape is not None or batch_size is not None:
+                raise ValueError(f"{self} takes either batch_shape, or shape and batch_size")
+            batch_size, *shape = batch_shape
+        self.shape = sample_shape(self, "shape", shape)
         self.batch_size = batch_size
         self.declared_shape = (None, *self.shape)
 
@@ -38,11 +41,24 @@ class Input(Layer):
             n is None or n == m for n, m in zip(self.shape, shape[1:], strict=True)
         )
         if not same:
-            self._input_shape = self.declared_shape
-            raise self.input_error(f"batches of samples of shape {self.shape}", shape)
+            raise self.input_error(
+                f"batches of samples of shape {self.shape}", shape, self._remedy(tuple(shape))
+            )
+
+    def _remedy(self, shape) -> str:
+        if shape == self.shape:
+            return "one sample lacks the batch axis: pass x[None]"
+        if len(self.shape) == 1 and None not in shape and math.prod(shape[1:]) == self.shape[0]:
+            return f"reshape x to ({shape[0]}, {self.shape[0]}), or declare {shape[1:]} and Flatten"
+        return ""
 
     def get_config(self):
-        return {"shape": self.shape, "dtype": self.dtype, "name": self.name}
+        return {
+            "shape": self.shape,
+            "batch_size": self.batch_size,
+            "dtype": self.dtype,
+            "name": self.name,
+        }
 
 
 InputLayer = Input

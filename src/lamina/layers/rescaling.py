@@ -3,7 +3,10 @@
 import math
 
 from lamina import backend, config, xp
+from lamina.autograd import Tensor
 from lamina.layers._layer import Layer
+
+_PIECE = 1 << 21  # numbers that adapt looks at together
 
 
 class Rescaling(Layer):
@@ -15,7 +18,13 @@ class Rescaling(Layer):
         self.offset = offset
 
     def call(self, inputs):
-        return inputs * self.scale + self.offset
+        return inputs * self._as_factor(self.scale) + self._as_factor(self.offset)
+
+    def _as_factor(self, value):
+        """One number, or one per feature on the layer's own backend."""
+        if isinstance(value, int | float):
+            return value
+        return self.backend.asarray(value, self.dtype or config.floatx())
 
     def get_config(self):
         return {**super().get_config(), "scale": self.scale, "offset": self.offset}
@@ -60,16 +69,18 @@ class Normalization(Layer):
 
         Summed in float64 on the host, in pieces, so that a file larger than memory may be given.
         """
-        data = data if hasattr(data, "shape") else backend.get("numpy").asarray(data)
-        self.build_for((None, *data.shape[1:]))
         host = backend.get("numpy")
+        data = data.data if isinstance(data, Tensor) else data
+        data = data if backend.is_array(data) else host.asarray(data)
+        if self.built:
+            self.check_input(data.shape)
         kept = self._axes(len(data.shape))
         over = tuple(a for a in range(len(data.shape)) if a not in kept)
         count, mean, squares = 0, 0.0, 0.0
-        step = batch_size or 65536
+        step = batch_size or max(1, _PIECE // max(1, math.prod(data.shape[1:])))
         for start in range(0, data.shape[0], step):
             piece = data[start : min(start + step, data.shape[0]), ...]
-            piece = host.asarray(piece.data if hasattr(piece, "requires_grad") else piece, "float64")
+            piece = host.asarray(piece, "float64")
             if not bool(xp.all(xp.isfinite(piece))):
                 raise ValueError(f"{self} cannot adapt to data with NaN or infinity: remove it first")
             n = math.prod(piece.shape[a] for a in over)
@@ -83,10 +94,11 @@ class Normalization(Layer):
             count = total
         if not count:
             raise ValueError(f"{self} cannot adapt to no data, got shape {tuple(data.shape)}")
+        self.build_for((None, *data.shape[1:]))
         self._set(mean, squares / count)
 
     def call(self, inputs):
-        if self.mean.changed_at < 0:  # neither given, nor adapted, nor loaded
+        if not self._knows():
             raise ValueError(f"{self} knows no mean and variance yet: call adapt(data) first")
         deviation = self._deviation()
         if self.invert:
@@ -96,6 +108,10 @@ class Normalization(Layer):
     def compute_output_shape(self, input_shape):
         self.build_for(input_shape)
         return tuple(input_shape)
+
+    def _knows(self) -> bool:
+        """Whether its statistics were given, adapted or loaded."""
+        return self.mean.changed_at >= 0
 
     def _deviation(self):
         return xp.maximum(xp.sqrt(self.variance), config.epsilon())
@@ -126,11 +142,21 @@ class Normalization(Layer):
                     raise self.input_error(f"samples of shape {tuple(self._input_shape[1:])}", shape)
 
     def get_config(self):
-        settings = {**super().get_config(), "axis": self.axis, "invert": self.invert}
-        if self.built:
-            settings["mean"] = self.mean.numpy().tolist()
-            settings["variance"] = self.variance.numpy().tolist()
-        return settings
+        mean, variance = self.input_mean, self.input_variance
+        if self.built and self._knows():
+            mean, variance = self.mean.numpy(), self.variance.numpy()
+        return {
+            **super().get_config(),
+            "axis": self.axis,
+            "mean": _as_list(mean),
+            "variance": _as_list(variance),
+            "invert": self.invert,
+        }
+
+
+def _as_list(value):
+    """Numbers as a configuration holds them: plain, or in lists."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _fit(value, parameter) -> tuple[int, ...]:

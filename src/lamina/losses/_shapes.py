@@ -9,8 +9,10 @@ from lamina import backend
 
 _ONE_HOT = frozenset(
     "CategoricalCrossentropy CategoricalFocalCrossentropy CategoricalHinge KLDivergence "
-    "CategoricalAccuracy TopKCategoricalAccuracy F1Score FBetaScore".split()
+    "CategoricalAccuracy TopKCategoricalAccuracy F1Score FBetaScore AUC Precision Recall "
+    "TruePositives TrueNegatives FalsePositives FalseNegatives".split()
 )
+_ONE_CHOICE = ("CategoricalCrossentropy", "CategoricalFocalCrossentropy")
 _SPARSE = {
     "CategoricalCrossentropy": "sparse_categorical_crossentropy",
     "CategoricalFocalCrossentropy": "sparse_categorical_crossentropy",
@@ -41,8 +43,9 @@ def prepare(y_true, y_pred, what):
     targets = getattr(what, "targets", None)
     if targets == "classes":
         return _class_numbers(y_true, shape, wanted, what)
-    if targets is not None and (len(wanted) < 2 or _is_one_class(wanted, what)):
-        raise _bad_outputs(wanted, what)
+    if targets is not None and what.role == "loss":
+        if len(wanted) < 2 or (wanted[-1] == 1 and type(what).__name__ in _ONE_CHOICE):
+            raise _bad_outputs(wanted, what)
     if shape == wanted:
         return y_true
     if len(shape) + 1 == len(wanted) and wanted[-1] == 1:
@@ -81,10 +84,6 @@ def _reshape(y, shape):
     return xp.reshape(y, tuple(shape))
 
 
-def _is_one_class(outputs, what) -> bool:
-    return outputs[-1] == 1 and type(what).__name__ == "CategoricalCrossentropy"
-
-
 def _bad_outputs(outputs, what):
     if len(outputs) < 2:
         return ValueError(
@@ -104,7 +103,8 @@ def _misfit(shape, outputs, what):
     )
     if shape[:1] != outputs[:1]:
         return ValueError(f"{lead}: both must have the same number of samples")
-    if kind in _ONE_HOT and tuple(shape) in (tuple(outputs[:-1]), (*outputs[:-1], 1)):
+    rows = tuple(outputs[:-1])
+    if kind in _ONE_HOT and outputs[-1:] != (1,) and tuple(shape) in (rows, (*rows, 1)):
         remedy = f"make them one-hot with lamina.utils.to_categorical(y, {outputs[-1]})"
         if kind in _SPARSE:
             remedy = f"use {_SPARSE[kind]}, or {remedy}"

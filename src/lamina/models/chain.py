@@ -63,6 +63,8 @@ class Chain:
         gradients = [None] * self._count
         g = pullback((seed, None) if self._joined else seed)[1]
         for pullback, places in reversed(kept):
+            if g is None:  # nothing before here is trained
+                break
             g, *found = pullback(g)
             for place, gradient in zip(places, found):
                 if place is not None:

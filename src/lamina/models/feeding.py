@@ -8,10 +8,11 @@ from lamina.data import (
     ArrayBatches,
     IterableBatches,
     as_array,
-    check_finite,
     class_weights,
     is_iterable_of_batches,
+    to_backend,
 )
+from lamina.layers._options import whole_number
 from lamina.losses import check_labels, wants_integers
 
 
@@ -20,16 +21,20 @@ class Feed:
 
     Args:
         model: the model; built by the first data it sees where it is not yet.
-        loss: the loss whose labels are checked, or None.
+        loss: the loss whose labels are checked, or None for a model that only predicts.
+        only_x: whether to leave out what batches bring besides x.
     """
 
-    def __init__(self, model, loss):
+    def __init__(self, model, loss, only_x=False):
         self.model = model
         self.loss = loss
         self.place = model.backend
+        self._only_x = only_x
 
     def source(self, x, y=None, weights=None, batch_size=None, classes=None):
         """Batches of x, y and weights, from arrays or from an iterable of batches."""
+        if x is None:
+            raise ValueError("x is missing: pass the inputs, or an iterable of batches")
         if is_iterable_of_batches(x):
             for given, name in ((y, "y"), (weights, "sample_weight"), (batch_size, "batch_size")):
                 if given is not None:
@@ -37,65 +42,82 @@ class Feed:
                         f"x is an iterable of batches, which brings its own {name}: leave {name} out"
                     )
             return IterableBatches(x, lambda *parts: self.batch(*parts, classes=classes))
-        size = 32 if batch_size is None else batch_size
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"batch_size must be a whole number from 1 on, got {batch_size!r}")
-        x, y, weights = self.arrays(x, y, weights, classes)
-        return ArrayBatches(
-            (x, y, weights), self._dtypes(), size, self.place, check=self._check_piece
-        )
+        size = 32 if batch_size is None else whole_number("fit", "batch_size", batch_size)
+        with self.model.provisional():
+            arrays = self.arrays(x, y, weights, classes)
+            return ArrayBatches(arrays, self._dtypes(), size, self.place, self.convert)
 
     def batch(self, x, y=None, weights=None, classes=None) -> list:
         """One batch, converted and checked."""
-        parts = self.arrays(x, y, weights, classes)
-        converted = []
-        for part, dtype, name in zip(parts, self._dtypes(), _NAMES, strict=True):
-            if part is not None:
-                part = self.place.asarray(part, dtype)
-                self._check_piece(part, name, 0)
-                if part.shape[0] != parts[0].shape[0]:
-                    raise ValueError(
-                        f"x and {name} must have as many rows, got {parts[0].shape[0]} and "
-                        f"{part.shape[0]}"
-                    )
-            converted.append(part)
-        return converted
+        with self.model.provisional():
+            arrays = self.arrays(x, y, weights, classes)
+            return [
+                None if array is None else self.convert(array, name, dtype, 0)
+                for array, name, dtype in zip(arrays, NAMES, self._dtypes(), strict=True)
+            ]
 
     def arrays(self, x, y, weights, classes=None) -> tuple:
         """x, y and weights as arrays of some backend, their shapes checked; the model built."""
-        x = as_array(x, "x")
-        self.model.build_from(x)
-        if y is not None:
-            y = as_array(y, "y")
-            if not y.ndim:
-                raise ValueError("y must have one row per sample, got a single number")
-        if weights is not None:
-            weights = as_array(weights, "sample_weight")
+        if x is None:
+            raise ValueError("x is missing: pass the inputs")
+        if self._only_x:
+            y = weights = None
+        elif y is None and self.loss is not None:
+            raise ValueError("y is missing: pass one target per sample")
+        given = zip((x, y, weights), NAMES, strict=True)
+        x, y, weights = (None if part is None else as_array(part, name) for part, name in given)
+        check_rows(x, y, weights)
         if classes is not None:
             if weights is not None:
                 raise ValueError(
                     "give either class_weight or sample_weight: multiply the class's weight into "
                     "sample_weight to have both"
                 )
-            if y is None:
-                raise ValueError("class_weight needs y")
             weights = class_weights(y, classes)
+        self.model.build_from(x)
         return x, y, weights
 
     def _dtypes(self) -> tuple:
-        floats = self.model.dtype or config.floatx()
+        inputs = self.model.input_dtype
+        floats = inputs if "float" in str(inputs) else config.floatx()
         labels = "int64" if self.loss is not None and wants_integers(self.loss) else floats
-        return self.model.input_dtype, labels, floats
+        return inputs, labels, floats
 
-    def _check_piece(self, piece, name, first_row) -> None:
-        check_finite(piece, name, first_row)
-        if name == "y" and self.loss is not None and self.model.output_shape is not None:
-            check_labels(piece, self.model.output_shape, self.loss)
+    def convert(self, piece, name, dtype, rows):
+        """A piece of x, y or weights on the model's backend, checked.
+
+        Args:
+            piece: an array of any backend.
+            name: which of the three it is.
+            dtype: what it becomes.
+            rows: the number of its first row in the whole, or those of all its rows.
+        """
+        if self.place.owns(piece) and self.place.xp.isdtype(piece.dtype, "bool"):
+            piece = self.place.asarray(piece, dtype)
+        if name == "y" and self.loss is not None and isinstance(rows, int):
+            check_labels(piece, self.model.output_shape, self.loss, rows)
+        piece = to_backend(piece, name, dtype, self.place, rows)
         if name == "sample_weight" and self.place.scalar(self.place.xp.any(piece < 0)):
             raise ValueError("sample weights must not be negative: use 0 to leave a sample out")
+        return piece
 
 
-_NAMES = ("x", "y", "sample_weight")
+def check_rows(x, y, weights) -> None:
+    """Raise where x has no rows, or y or weights have not as many."""
+    if not x.ndim:
+        raise ValueError("x must have one row per sample, got a single number: pass [[x]]")
+    for part, name in zip((y, weights), NAMES[1:], strict=True):
+        if part is not None and not part.ndim:
+            raise ValueError(f"{name} must have one row per sample, got a single number")
+        if part is not None and part.shape[0] != x.shape[0]:
+            raise ValueError(
+                f"x and {name} must have as many rows, got {x.shape[0]} and {part.shape[0]}"
+            )
+    if not x.shape[0]:
+        raise ValueError(f"x has no rows, got shape {tuple(x.shape)}: pass at least one sample")
+
+
+NAMES = ("x", "y", "sample_weight")
 
 
 def split_off(x, y, weights, share):
@@ -111,7 +133,8 @@ def split_off(x, y, weights, share):
     if not 0 < share < 1:
         raise ValueError(f"validation_split is a share between 0 and 1, got {share!r}")
     parts = [None if part is None else as_array(part, name) for part, name in
-             zip((x, y, weights), _NAMES, strict=True)]  # fmt: skip
+             zip((x, y, weights), NAMES, strict=True)]  # fmt: skip
+    check_rows(*parts)
     rows = parts[0].shape[0]
     first = int(rows * (1 - share))
     if not 0 < first < rows:

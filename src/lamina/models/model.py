@@ -4,10 +4,10 @@ Subclass it and write ``call``, or stack layers with ``Sequential``. What a mode
 it trains stands in ``trainer.py``, one step of it in ``step.py``.
 """
 
-from lamina import backend
-from lamina.autograd import no_grad
-from lamina.layers import _passes
-from lamina.layers._layer import Layer, _Structure
+from lamina import backend, config
+from lamina.autograd import Tensor, no_grad
+from lamina.layers import Input, Layer, _passes
+from lamina.layers._layer import _Structure
 from lamina.models.summary import summary
 from lamina.models.trainer import Trainer
 
@@ -32,6 +32,8 @@ class Model(Trainer, Layer):
     def __init__(self, *, backend=None, trainable=True, name=None, **kwargs):
         super().__init__(trainable=trainable, name=name, **kwargs)
         self._backend = _get_backend(backend)
+        self._output_shape = None
+        self._input_dtype = None, None  # the structure's version, and what was found for it
 
     @property
     def layers(self) -> list[Layer]:
@@ -65,7 +67,7 @@ class Model(Trainer, Layer):
         place = self.backend
         with no_grad(), _passes.Pass():
             zeros = place.xp.zeros(probe, dtype=place.dtype(self.input_dtype), device=place.device)
-            self._output_shape = (None, *self.call(zeros).shape[1:])
+            self._output_shape = (None, *self.call(Tensor._of(zeros)).shape[1:])
 
     def place_layers(self) -> None:
         """Tell the layers that hold no parameters yet which backend theirs go to."""
@@ -80,15 +82,20 @@ class Model(Trainer, Layer):
 
     @property
     def input_dtype(self) -> str:
-        """The dtype that inputs become: whole numbers where the first layer counts things."""
-        from lamina import config
+        """The dtype that inputs become: the first layer's, whole numbers where it counts things."""
+        if self._input_dtype[0] != _Structure.version:
+            self._input_dtype = _Structure.version, self._find_input_dtype()
+        return self._input_dtype[1] or config.floatx()
 
+    def _find_input_dtype(self) -> str | None:
         for layer in self.layers_within():
             if layer.takes_integers:
                 return "int32"
-            if layer is not self and layer._weights:
-                break
-        return self.dtype or config.floatx()
+            if layer.dtype is not None:
+                return layer.dtype
+            if layer.own_weights():
+                return self.backend.dtype_name(layer.own_weights()[0].dtype)
+        return None
 
     @property
     def input_shape(self) -> tuple | None:
@@ -98,7 +105,7 @@ class Model(Trainer, Layer):
     @property
     def output_shape(self) -> tuple | None:
         """The shape of outputs, with None for the batch; None before it is known."""
-        return getattr(self, "_output_shape", None)
+        return self._output_shape
 
     def to(self, target) -> "Model":
         """Move the model, its optimizer and its random state to another backend; returns it.
@@ -193,12 +200,15 @@ class Model(Trainer, Layer):
         """All parameters by "place of the layer/name of the parameter", as files name them.
 
         Layers are named by their place, so two models of the same layers agree whatever their
-        layers are called.
+        layers are called and however they declare their input.
         """
         named = {}
         for layer, path in self._paths():
-            for parameter in (*layer._weights, *layer._constants):
-                named[f"{path}/{parameter.name}"] = parameter
+            for parameter in layer.own_weights():
+                name, number = f"{path}/{parameter.name}", 1
+                while name in named:
+                    name, number = f"{path}/{parameter.name}_{number}", number + 1
+                named[name] = parameter
         return named
 
     def _paths(self):
@@ -209,8 +219,8 @@ class Model(Trainer, Layer):
                 continue
             seen.append(layer)
             yield layer, path
-            inner = [(sub, f"{path}/{i}") for i, sub in enumerate(layer.sublayers())]
-            stack = inner + stack
+            inside = [sub for sub in layer.sublayers() if not isinstance(sub, Input)]
+            stack = [(sub, f"{path}/{i}") for i, sub in enumerate(inside)] + stack
 
     def _require_built(self, purpose: str) -> None:
         if not self.built:

@@ -22,6 +22,8 @@ class Sequential(Model):
         >>> model = lamina.Sequential([layers.Input((2,)), layers.Dense(4), layers.Dense(1)])
     """
 
+    hands_training_on = True
+
     def __init__(self, layers=None, trainable=True, name=None, *, backend=None):
         super().__init__(backend=backend, trainable=trainable, name=name)
         self.stack: list[Layer] = []
@@ -39,25 +41,22 @@ class Sequential(Model):
             raise ValueError(f'two layers of {self} are named "{layer.name}": give one another name')
         if isinstance(layer, Input) and self.stack:
             raise ValueError(f"{layer} declares the input of {self} and must come first")
-        if not self.trainable:
-            layer.trainable = False
+        before = self._output_shape
         self.stack.append(layer)
         _Structure.changed()
-        if self.built:
-            try:
-                self._build_layer(layer, self._output_shape)
-            except BaseException:
-                self.stack.pop()
-                raise
-            self._layers_accept_anew()
-        elif self.stack[0].declared_shape is not None and len(self.stack) > isinstance(
-            self.stack[0], Input
-        ):
-            try:
+        try:
+            if self.built:
+                self.place_layers()
+                with layer.provisional():
+                    self._output_shape = layer.compute_output_shape(before)
+            elif self.layers and self.stack[0].declared_shape is not None:
                 self.build_for(self.stack[0].declared_shape)
-            except BaseException:
-                self.stack.pop()
-                raise
+        except BaseException:
+            self.stack = self.stack[:-1]
+            self._output_shape = before
+            raise
+        if not self.trainable:
+            layer.trainable = False
 
     def pop(self, rebuild=True) -> Layer:
         """Take the topmost layer off and return it."""
@@ -66,11 +65,8 @@ class Sequential(Model):
         layer = self.stack.pop()
         _Structure.changed()
         if self.built:
-            shape = self._input_shape
-            for below in self.stack:
-                shape = below.compute_output_shape(shape)
-            self._output_shape = shape
-            self.built = bool(self.stack) and not isinstance(self.stack[-1], Input)
+            self.built = bool(self.layers)
+            self._find_output_shape(self._input_shape)
         return layer
 
     @property
@@ -82,18 +78,13 @@ class Sequential(Model):
         if not self.layers:
             raise ValueError(f"{self} has no layers: add one")
         self.place_layers()
-        self._output_shape = tuple(input_shape)
+        self._find_output_shape(input_shape)
+
+    def _find_output_shape(self, shape) -> None:
+        """Run through the stack, which builds what is not built yet."""
         for layer in self.stack:
-            self._build_layer(layer, self._output_shape)
-
-    def _build_layer(self, layer, shape) -> None:
-        if not layer.built:
-            for inner in layer.layers_within():
-                inner._backend = self.backend
-        self._output_shape = layer.compute_output_shape(shape)
-
-    def _layers_accept_anew(self) -> None:
-        self._accepted = None
+            shape = layer.compute_output_shape(shape)
+        self._output_shape = tuple(shape)
 
     def call(self, inputs, training=False):
         for layer in self.stack:

@@ -7,12 +7,14 @@ the number of workers, neither do the numbers. The loss is a weighted sum of one
 so the weights (1/n for a mean, sample weights, class weights) are simply the seed of the sweep.
 """
 
-from lamina import backend
+import math
+
+from lamina import backend, config
+from lamina.autograd import Tensor, no_grad, sweep
 from lamina.autograd import _debug as debug
-from lamina.autograd import sweep
 from lamina.layers._layer import _Structure
 from lamina.layers._passes import Pass
-from lamina.losses import prepare
+from lamina.losses import Loss, prepare
 from lamina.models.chain import chain_of
 
 # A shard must be worth handing over: below this many multiplications a batch stays whole.
@@ -35,7 +37,7 @@ def cut(rows: int, numbers: int) -> list[slice]:
 class Part:
     """What one shard gave: its share of the loss, its outputs beside the targets, its gradients."""
 
-    __slots__ = ("gradients", "loss", "outputs", "rows", "targets", "weights")
+    __slots__ = ("gradients", "has_added", "loss", "outputs", "rows", "targets", "weights")
 
 
 class Step:
@@ -53,6 +55,8 @@ class Step:
         self._weight = weight
         self.number = 0  # counts steps; names the random streams of each
         self._per_sample = getattr(loss, "per_sample", None)
+        self._masks = loss is not None and type(loss).valid is not Loss.valid
+        self._mixes = False  # whether the loss of one sample depends on others
         self._version = None
         self._seeds = {}
 
@@ -62,7 +66,7 @@ class Step:
             return False
         model = self.model
         self.parameters = model.trainable_weights
-        self._penalized = [p for p in model.weights if p.regularizer is not None]
+        self._penalized = [p for p in self.parameters if p.regularizer is not None]
         self._place = model.backend
         self._chain = chain_of(model, self.loss, self.parameters)
         self._numbers = sum(p.size for p in self.parameters)
@@ -78,63 +82,72 @@ class Step:
         Args:
             x, y, weights: raw arrays on the model's backend; ``weights`` may be None.
         """
-        number, self.number = self.number, self.number + 1
         rows = x.shape[0]
-        total = self._weight_total(weights)
+        total = self._total(y, weights)
         shards = self._cuts.get(rows)
         if shards is None:
             shards = self._cuts[rows] = cut(rows, self._numbers)
-        if len(shards) == 1 or not (self._divisible and self._per_sample):
-            parts = [self._shard(x, y, weights, rows, total, number, 0)]
+        if len(shards) == 1 or not (self._divisible and self._per_sample) or self._mixes:
+            parts = [self._shard(x, y, weights, rows, total, 0)]
         else:
             parts = [None] * len(shards)
 
             def run(i):
                 some = shards[i]
                 w = None if weights is None else weights[some]
-                parts[i] = self._shard(x[some], y[some], w, rows, total, number, i)
+                parts[i] = self._shard(x[some], y[some], w, rows, total, i)
 
             with backend.blas.one_thread():
                 backend.workers.run(run, len(shards))
+            if any(part.has_added for part in parts):  # a number of the batch, not of its samples
+                self._divisible = False
+                parts = [self._shard(x, y, weights, rows, total, 0)]
         if self._penalized:
             self._add_penalties(parts[0])
+        self.number += 1
         return parts
 
-    def _shard(self, x, y, weights, rows, weight_total, number, index) -> Part:
+    def _shard(self, x, y, weights, rows, total, index) -> Part:
         part = Part()
         part.rows = x.shape[0]
         part.targets = y
         part.weights = weights
-        if self._chain is not None and not debug.enabled:
-            if self._run_chain(part, x, y, weights, rows, weight_total):
-                return part
+        chain = self._chain
+        if chain is not None and self._per_sample and not debug.enabled:
+            try:
+                if self._run_chain(chain, part, x, y, weights, rows, total):
+                    return part
+            except MemoryError:
+                pass  # the tape, which runs out as well, can tell in which layer
             self._chain = None
-        with Pass(number, index) as current:
+        with Pass(self.number, index) as current:
             outputs = self.model(x, training=True)
             if not outputs.requires_grad:
                 raise ValueError(self._nothing_to_train())
             part.targets = y = prepare(y, outputs, self.loss)
             values = self.loss.call(y, outputs)
-        if not hasattr(values, "backward"):
+        if self._per_sample is None:
+            self._look_at_loss(y, outputs, values)
+        if not isinstance(values, Tensor):
             raise ValueError(
                 f'the loss "{self.loss.name}" does not depend on the outputs: compute it from '
                 "y_pred with lamina.xp or operators"
             )
-        seed = self._seed(values, part.rows, rows, weights, weight_total)
+        seed = self._seed(values, y, part.rows, rows, weights, total)
         part.outputs = outputs.data
         part.loss = _weighted_sum(values.data, seed)
         roots = [(values, seed)]
         for loss in current.losses:
-            share = part.rows / rows
-            part.loss = part.loss + loss.data * share
-            roots.append((loss, backend.namespace(loss.data).full_like(loss.data, share)))
+            part.loss = part.loss + _raw(loss)
+            if getattr(loss, "requires_grad", False):
+                roots.append((loss, backend.namespace(loss.data).ones_like(loss.data)))
+        part.has_added = bool(current.losses)
         found = sweep(roots)
         part.gradients = [found.get(p) for p in self.parameters]
         return part
 
-    def _run_chain(self, part, x, y, weights, rows, weight_total) -> bool:
+    def _run_chain(self, chain, part, x, y, weights, rows, total) -> bool:
         """What ``_shard`` does, without a tape; tells whether every kernel took part."""
-        chain = self._chain
         if x.shape[1:] != self.model._accepted:
             self.model.check_input(x.shape)
             self.model._accepted = x.shape[1:]
@@ -147,10 +160,27 @@ class Step:
         if run is None:
             return False
         values, part.outputs, pullback = run
-        seed = self._seed(values, part.rows, rows, weights, weight_total)
+        seed = self._seed(values, y, part.rows, rows, weights, total)
         part.loss = _weighted_sum(values, seed)
         part.gradients = chain.gradients(kept, pullback, seed)
+        part.has_added = False
         return True
+
+    def _look_at_loss(self, y, outputs, values) -> None:
+        """Find out of a function for a loss if it gives a value per sample, each on its own.
+
+        Where a sample's value depends on the others in its batch, the batch must not be cut.
+        """
+        values, outputs = _raw(values), _raw(outputs)
+        rows = outputs.shape[0]
+        self._per_sample = getattr(values, "ndim", 0) > 0 and values.shape[0] == rows
+        self._mixes = True
+        if self._per_sample and rows > 1 and self.model.backend.is_host:
+            xp, half = backend.namespace(values), rows // 2
+            with no_grad():
+                alone = _raw(self.loss.call(_raw(y)[:half], outputs[:half]))
+            far = xp.abs(alone - values[:half]) > 1e-5 * (1 + xp.abs(alone))
+            self._mixes = bool(xp.any(far))
 
     def _nothing_to_train(self) -> str:
         if not self.parameters:
@@ -165,10 +195,9 @@ class Step:
         roots = []
         for parameter in self._penalized:
             penalty = parameter.regularizer(parameter)
-            value = penalty.data if hasattr(penalty, "backward") else penalty
-            part.loss = part.loss + value
+            part.loss = part.loss + _raw(penalty)
             if getattr(penalty, "requires_grad", False):
-                roots.append((penalty, backend.namespace(value).ones_like(value)))
+                roots.append((penalty, backend.namespace(penalty.data).ones_like(penalty.data)))
         found = sweep(roots)
         for i, parameter in enumerate(self.parameters):
             g = found.get(parameter)
@@ -179,18 +208,20 @@ class Step:
     def forward(self, x, y, weights):
         """Outputs and loss of a batch without training: (outputs, loss)."""
         with Pass() as current:
-            outputs = self.model(x)
-            outputs = getattr(outputs, "data", outputs) if hasattr(outputs, "detach") else outputs
+            outputs = _raw(self.model(x))
             if self.loss is None or y is None:
                 return outputs, None
-            values = self.loss.call(prepare(y, outputs, self.loss), outputs)
+            y = prepare(y, outputs, self.loss)
+            values = self.loss.call(y, outputs)
+        if self._per_sample is None:
+            self._look_at_loss(y, outputs, values)
         rows = x.shape[0]
-        seed = self._seed(values, rows, rows, weights, self._weight_total(weights))
+        seed = self._seed(values, y, rows, rows, weights, self._total(y, weights))
         loss = _weighted_sum(values, seed)
         for extra in current.losses:
-            loss = loss + getattr(extra, "data", extra)
+            loss = loss + _raw(extra)
         for parameter in self._penalized:
-            loss = loss + parameter.regularizer(parameter.data)
+            loss = loss + _raw(parameter.regularizer(parameter.data))
         return outputs, loss
 
     def forget(self) -> None:
@@ -198,31 +229,41 @@ class Step:
         self._seeds.clear()
         self._version = None
 
-    def out_of_memory(self, error, x, y, weights):
-        """The error for a batch too large, naming one that was tried and fits."""
-        rows = x.shape[0]
-        while rows > 1:
-            rows //= 2
-            some = slice(0, rows)
-            try:
-                self.gradients(x[some], y[some], None if weights is None else weights[some])
-            except MemoryError:
-                continue
-            return MemoryError(f"{error}: a batch_size of {rows} fits")
-        return MemoryError(f"{error}: not even one sample fits, so make the model smaller")
-
     # ---- weights of the values ----------------------------------------------------------------
 
-    def _weight_total(self, weights):
-        if weights is None or self.loss is None or self.loss.reduction != "mean_with_sample_weight":
+    def _total(self, y, weights):
+        """What the values of the whole batch are divided by where that is no fixed number."""
+        loss = self.loss
+        mask = loss.valid(y) if self._masks else None
+        by_weight = weights is not None and loss.reduction == "mean_with_sample_weight"
+        if loss.reduction == "sum" or not (by_weight or mask is not None):
             return None
-        return backend.namespace(weights).sum(weights)
+        xp = backend.namespace(y)
+        counted = weights
+        if mask is not None:
+            counted = xp.astype(mask, self._place.dtype(config.floatx()))
+            if by_weight:
+                counted = counted * self._spread(weights, mask.shape)
+        total = xp.sum(counted)
+        return xp.where(total == 0, xp.ones_like(total), total)
 
-    def _seed(self, values, rows, batch_rows, weights, weight_total):
+    def _spread(self, weights, shape):
+        """``weights`` with axes of 1 for those axes of the values that they lack."""
+        lead = weights.ndim
+        while lead > len(shape) and weights.shape[lead - 1] == 1:
+            lead -= 1
+        if tuple(weights.shape[:lead]) != tuple(shape[:lead]) or lead > len(shape):
+            raise ValueError(
+                f"sample_weight must have one weight per value of the loss {tuple(shape)} or per "
+                f"sample, got shape {tuple(weights.shape)}"
+            )
+        return backend.namespace(weights).reshape(
+            weights, (*shape[:lead], *(1,) * (len(shape) - lead))
+        )
+
+    def _seed(self, values, y, rows, batch_rows, weights, total):
         """What each value counts in the loss of the whole batch of ``batch_rows``."""
         shape = values.shape
-        if self._per_sample is None:
-            self._per_sample = len(shape) > 0 and shape[0] == rows
         if not self._per_sample:
             if weights is not None:
                 raise ValueError(
@@ -241,25 +282,22 @@ class Step:
             if len(self._seeds) > 64:
                 self._seeds.clear()
             self._seeds[key] = uniform
-        if weights is None:
+        mask = self.loss.valid(y) if self._masks else None
+        if weights is None and mask is None:
             return uniform
-        xp = backend.namespace(weights)
-        lead = weights.ndim
-        if tuple(weights.shape) != tuple(shape[:lead]):
-            raise ValueError(
-                f"sample_weight must have one weight per value of the loss {tuple(shape)} or per "
-                f"sample, got shape {tuple(weights.shape)}"
-            )
-        weights = xp.reshape(weights, (*shape[:lead], *(1,) * (len(shape) - lead)))
-        if weight_total is not None:
-            spread = 1
-            for n in shape[lead:]:
-                spread *= n
-            return xp.broadcast_to(weights * self._weight / (weight_total * spread), shape)
-        return uniform * weights
+        xp = backend.namespace(uniform)
+        factor = None if weights is None else self._spread(weights, shape)
+        if mask is not None:
+            mask = xp.astype(mask, uniform.dtype)
+            factor = mask if factor is None else factor * mask
+        if total is None:
+            return uniform * factor
+        if mask is None:  # the total is one of samples, not of values
+            total = total * (math.prod(shape) / math.prod(weights.shape))
+        return xp.broadcast_to(factor * (self._weight / total), shape)
 
     def _uniform(self, values, batch_rows):
-        data = getattr(values, "data", values) if hasattr(values, "detach") else values
+        data = _raw(values)
         xp = backend.namespace(data)
         count = 1
         if self._per_sample and self.loss.reduction != "sum":
@@ -267,6 +305,11 @@ class Step:
             for n in values.shape[1:]:
                 count *= n
         return xp.full_like(data, self._weight / count)
+
+
+def _raw(value):
+    """The array, or number, of a tensor; anything else as it is."""
+    return value.data if isinstance(value, Tensor) else value
 
 
 def _weighted_sum(values, seed):

@@ -4,20 +4,16 @@
 def summary(model, line_length, expand_nested, show_trainable, layer_range) -> list[str]:
     """The lines of a table of the model's layers, their output shapes and parameters."""
     rows = []
-    shape = model.input_shape
     for layer in _range(model.layers, layer_range):
-        if model.built and shape is not None:
-            shape = layer.compute_output_shape(shape)
-        rows.append(_row(layer, shape if layer.built else None, 0))
+        rows.append(_row(layer, 0))
         if expand_nested:
-            for inner in layer.layers_within()[1:]:
-                rows.append(_row(inner, None, 1))
+            rows += [_row(inner, 1) for inner in layer.layers_within()[1:]]
     titles = ["Layer (type)", "Output Shape", "Param #"]
     if show_trainable:
         titles.append("Trainable")
-        for row, (_, layer) in zip(rows, rows, strict=True):
-            row[0].append("Y" if layer.trainable else "N")
-    cells = [row[0] for row in rows]
+        for row, layer in rows:
+            row.append("Y" if layer.trainable else "N")
+    cells = [row for row, _ in rows]
     widths = [max(len(line[i]) for line in [titles, *cells]) for i in range(len(titles))]
     if line_length:
         widths[0] += max(0, line_length - sum(widths) - 3 * (len(widths) - 1) - 4)
@@ -32,7 +28,8 @@ def summary(model, line_length, expand_nested, show_trainable, layer_range) -> l
     ]
 
 
-def _row(layer, shape, depth):
+def _row(layer, depth):
+    shape = layer._input_shape and layer.compute_output_shape(layer._input_shape)
     name = f"{'  ' * depth}{layer.name} ({type(layer).__name__})"
     count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
     text = "?" if shape is None else f"({', '.join('None' if n is None else str(n) for n in shape)})"

@@ -10,9 +10,11 @@ import warnings
 from lamina import backend, losses, optimizers
 from lamina.autograd import no_grad
 from lamina.backend.random import Generator
+from lamina.data import is_iterable_of_batches
 from lamina.layers import _passes
-from lamina.layers._names import moved_option
+from lamina.layers._options import unknown_option, whole_number
 from lamina.models.callbacks import CallbackList
+from lamina.models.exhausted import out_of_memory
 from lamina.models.feeding import Feed, split_off, unpacked
 from lamina.models.figures import Figures
 from lamina.models.interrupt import Interruptible
@@ -56,7 +58,7 @@ class Trainer:
             ValueError: for an unknown name, with the nearest right one.
         """
         if old:
-            raise moved_option("compile", old)
+            raise unknown_option("compile", old, self.compile)
         chosen = optimizers.get(optimizer)
         loss = None if loss is None else losses.get(loss)
         if loss is not None and loss.reduction in (None, "none"):
@@ -70,7 +72,28 @@ class Trainer:
         self.loss = loss
         self._figures = figures
         self._step = Step(self, loss, self._loss_weight)
-        self._given_metrics = metrics
+        self._compiled = {
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
+
+    def __getstate__(self) -> dict:
+        """What ``copy`` and ``pickle`` keep: all but what the first step makes anew."""
+        state = {**vars(self), "_step": None, "_figures": None}
+        if self._step is not None:
+            kind, settings = type(self.optimizer), self.optimizer.get_config()
+            state["optimizer"] = kind, settings, self.optimizer.state(), self._step.number
+        return state
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        if isinstance(self.optimizer, tuple):
+            kind, settings, moved, number = self.optimizer
+            self.compile(kind.from_config(settings), **self._compiled)
+            self.optimizer.set_state(moved)
+            self._step.number = number
 
     def build_from(self, x) -> None:
         """Build for the samples of the array ``x``, or check that they fit what was built."""
@@ -131,23 +154,26 @@ class Trainer:
         Ctrl-C ends the run after the step in progress and returns the history so far.
         """
         if old:
-            raise moved_option("fit", old)
+            raise unknown_option("fit", old, self.fit)
         self._require_compiled("fit")
         if self.loss is None:
             raise RuntimeError("fit needs a loss: name one in compile(loss=...)")
-        _check_whole(epochs=epochs, initial_epoch=initial_epoch)
+        epochs = whole_number("fit", "epochs", epochs, 0)
+        initial_epoch = whole_number("fit", "initial_epoch", initial_epoch, 0)
+        steps_per_epoch = _steps("fit", "steps_per_epoch", steps_per_epoch)
+        validation_steps = _steps("fit", "validation_steps", validation_steps)
         feed = Feed(self, self.loss)
-        x, y, sample_weight = _need_x(x), y, sample_weight
-        validation = None
+        held = validation = None
         if validation_data is not None:
             validation = unpacked(validation_data)
         elif validation_split:
             (x, y, sample_weight), validation = split_off(x, y, sample_weight, validation_split)
-        source = feed.source(x, y, sample_weight, batch_size, class_weight)
-        _need_y(source, y)
-        if validation is not None:
-            size = validation_batch_size or batch_size
-            held = feed.source(*validation, size)
+        with self.provisional():
+            source = feed.source(x, y, sample_weight, batch_size, class_weight)
+            if validation is not None:
+                brings_its_own = is_iterable_of_batches(validation[0])
+                size = None if brings_its_own else validation_batch_size or batch_size
+                held = feed.source(*validation, size)
         backend.memory.keep()
         with self.backend.scope():
             self._prepare()
@@ -172,7 +198,7 @@ class Trainer:
                         logs, steps = self._train_epoch(batches, calls, bar, interrupt)
                         if not steps:
                             break
-                        if validation is not None and _is_due(epoch, validation_freq):
+                        if held is not None and _is_due(epoch, validation_freq):
                             bar.update(steps, logs)
                             found = self._run_test(held, calls, None, validation_steps, interrupt)
                             logs.update((f"val_{name}", value) for name, value in found.items())
@@ -218,14 +244,21 @@ class Trainer:
         try:
             parts = step.gradients(x, y, weights)
         except MemoryError as error:
-            raise step.out_of_memory(error, x, y, weights) from error
-        self.optimizer.apply_shards([part.gradients for part in parts], workers=_WORKERS)
+            told = out_of_memory(
+                error,
+                self,
+                x.shape[0],
+                lambda rows: step.gradients(x[rows], y[rows], _rows(weights, rows)),
+            )
+            raise told from None
         loss = parts[0].loss
         for part in parts[1:]:
             loss = loss + part.loss
         figures.add_loss(loss, x.shape[0])
         for part in parts:
             figures.add_outputs(part.targets, part.outputs, part.weights)
+        # Last, so that a metric which fails leaves the weights as they were.
+        self.optimizer.apply_shards([part.gradients for part in parts], workers=_WORKERS)
 
     def evaluate(
         self,
@@ -250,10 +283,10 @@ class Trainer:
             the loss; with metrics a list of the loss and the metrics, in the order of ``compile``.
         """
         if old:
-            raise moved_option("evaluate", old)
+            raise unknown_option("evaluate", old, self.evaluate)
         self._require_compiled("evaluate")
-        source = Feed(self, self.loss).source(_need_x(x), y, sample_weight, batch_size)
-        _need_y(source, y)
+        steps = _steps("evaluate", "steps", steps)
+        source = Feed(self, self.loss).source(x, y, sample_weight, batch_size)
         with self.backend.scope():
             self._prepare()
             calls = CallbackList(callbacks, model=self, steps=steps or source.steps, verbose=verbose)
@@ -273,7 +306,7 @@ class Trainer:
             for x, y, weights in source.epoch():
                 if begin:
                     calls.on_test_batch_begin(step)
-                outputs, loss = self._step.forward(x, y, weights)
+                outputs, loss = self._test_step(x, y, weights)
                 figures.add_loss(loss, x.shape[0])
                 figures.add_outputs(y, outputs, weights)
                 step += 1
@@ -293,6 +326,12 @@ class Trainer:
         calls.on_test_end(found)
         return found
 
+    def _test_step(self, x, y, weights):
+        try:
+            return self._step.forward(x, y, weights)
+        except MemoryError as error:
+            raise out_of_memory(error, self, x.shape[0], lambda rows: self(x[rows])) from None
+
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None, **old):
         """The model's outputs for ``x``, as one NumPy array.
 
@@ -303,8 +342,9 @@ class Trainer:
             steps: how many batches; None is all there are.
         """
         if old:
-            raise moved_option("predict", old)
-        source = Feed(self, None).source(_need_x(x), None, None, batch_size)
+            raise unknown_option("predict", old, self.predict)
+        steps = _steps("predict", "steps", steps)
+        source = Feed(self, None, only_x=True).source(x, batch_size=batch_size)
         place = self.backend
         results = []
         with place.scope(), no_grad():
@@ -332,9 +372,11 @@ class Trainer:
 
     def _outputs(self, x):
         """The raw outputs for a raw batch, without recording."""
-        with _passes.Pass():
-            outputs = self(x)
-        return outputs.data if hasattr(outputs, "detach") else outputs
+        try:
+            with _passes.Pass():
+                return self(x).data
+        except MemoryError as error:
+            raise out_of_memory(error, self, x.shape[0], lambda rows: self(x[rows])) from None
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """One step of training on one batch.
@@ -366,7 +408,7 @@ class Trainer:
 
     def predict_on_batch(self, x):
         """The outputs for one batch, as a NumPy array."""
-        x, _, _ = Feed(self, None).batch(x)
+        x, _, _ = Feed(self, None, only_x=True).batch(x)
         with self.backend.scope(), no_grad():
             return backend.get("numpy").xp.asarray(self.backend.to_numpy(self._outputs(x)), copy=True)
 
@@ -482,21 +524,12 @@ class _Workers:
 _WORKERS = _Workers()
 
 
-def _need_x(x):
-    if x is None:
-        raise ValueError("x is missing: pass the inputs, or an iterable of batches")
-    return x
+def _steps(method: str, name: str, value) -> int | None:
+    return None if value is None else whole_number(method, name, value)
 
 
-def _need_y(source, y) -> None:
-    if source.rows is not None and y is None:
-        raise ValueError("y is missing: pass one target per sample")
-
-
-def _check_whole(**named) -> None:
-    for name, value in named.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise ValueError(f"{name} must be a whole number from 0 on, got {value!r}")
+def _rows(weights, rows):
+    return None if weights is None else weights[rows]
 
 
 def _loss_weight(given) -> float:
@@ -511,9 +544,9 @@ def _loss_weight(given) -> float:
 
 
 def _is_due(epoch: int, frequency) -> bool:
-    if isinstance(frequency, int):
-        return (epoch + 1) % frequency == 0
-    return epoch + 1 in frequency
+    if hasattr(frequency, "__contains__"):
+        return epoch + 1 in frequency
+    return (epoch + 1) % whole_number("fit", "validation_freq", frequency) == 0
 
 
 def _least(a, b):

@@ -1,0 +1,175 @@
+"""The examples run, and their numbers are those of the tutorials that they retell."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import runpy
+import sys
+
+import numpy as np
+import pytest
+
+import lamina
+from lamina import config
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "examples"
+SHARED = ROOT.parent / "shared" / "data"
+SCRIPTS = sorted(FOLDER.glob("*.py"))
+PNG = b"\x89PNG\r\n\x1a\n"
+LARGEST_PNG = 300_000
+
+
+def load(name):
+    """The example of that name as a module of its own."""
+    spec = importlib.util.spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def needs(monkeypatch):
+    """Call with file names: skips where one is missing in LAMINA_DATA and ../shared/data."""
+
+    def check(*names):
+        folders = [*filter(None, os.environ.get("LAMINA_DATA", "").split(os.pathsep)), SHARED]
+        for name in names:
+            if not any((pathlib.Path(folder) / name).is_file() for folder in folders):
+                pytest.skip(f"{name} is not in LAMINA_DATA or ../shared/data")
+        monkeypatch.setenv("LAMINA_DATA", os.pathsep.join(map(str, folders)))
+
+    return check
+
+
+def assert_pictures(folder, names):
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        assert content.startswith(PNG)
+        assert 5_000 < len(content) < LARGEST_PNG
+
+
+def test_neuron(capsys):
+    figures = load("neuron").main()
+    # The tutorial prints the second one as 4.1259, cut off where it should be rounded.
+    np.testing.assert_allclose(figures["dots"], [2.1672, 4.1260], rtol=1e-12)
+    np.testing.assert_allclose(figures["before"], [0.7985731, 0.87101915], atol=5e-8)
+    assert figures["gradient_difference"] < 1e-14
+    assert figures["after"][0] > 0.5 > figures["after"][1]
+    assert "4.1260" in capsys.readouterr().out
+
+
+def test_by_hand():
+    figures = load("by_hand").main()
+    assert figures["linear"] == {"hidden": [7, 1], "output": 13, "model": 13}
+    assert figures["relu"] == {"sums": [22, -8], "hidden": [22, 0], "output": 44, "model": 44}
+
+
+def test_house_prices():
+    figures = load("house_prices").main()
+    printed = {
+        "hidden sums": [0.83333333, 0.44444444, 0.83333333],
+        "hidden outputs": [0.69705928, 0.60931754, 0.69705928],
+        "output sums": [1.04558893, 0.91397631, 1.04558893],
+        "outputs": [0.73992695, 0.71381315, 0.73992695],
+        "shown": [0.73295053, 0.70554727, 0.74962023],
+    }
+    for name, values in printed.items():
+        np.testing.assert_allclose(figures[name], values, atol=5e-8)
+    np.testing.assert_allclose(figures["model"], printed["shown"], atol=2e-7)
+    # Trained, each network gives the three prices back; of the fourth house it has an opinion.
+    np.testing.assert_allclose(figures["fits"], [[94, 89, 83]] * 5, atol=0.1)
+    assert all(0 < price < 100 for price in figures["predictions"])
+
+
+def test_xor(tmp_path):
+    figures = load("xor").main(out=tmp_path)
+    assert figures["difference"] < 1e-12
+    assert figures["seeds"] == 20
+    assert figures["learnt"] >= 19
+    assert [round(answer) for answer in figures["answers"]] == [0, 1, 1, 0]
+    assert config.floatx() == "float32"
+    assert_pictures(tmp_path, ["xor.png"])
+
+
+def test_pima_diabetes(needs, capsys):
+    needs("pima-indians-diabetes.csv")
+    accuracies = load("pima_diabetes").main()["accuracies"]
+    # The last epochs move it by a point or two, so the middle one of three runs is what counts.
+    assert sorted(accuracies)[1] >= 0.76
+    assert f"accuracy: {accuracies[0] * 100:.2f}%" in capsys.readouterr().out
+
+
+def test_digits(tmp_path, capsys):
+    figures = load("digits").main(out=tmp_path)
+    assert figures["accuracy"] >= 0.97
+    assert figures["wrong"] == round((1 - figures["accuracy"]) * 359)
+    text = capsys.readouterr().out
+    assert "Epoch 40/40" in text
+    assert f"Test accuracy: {figures['accuracy']:.2%}" in text
+    pictures = ["confusion_matrix.png", "learning_curve.png", "wrongly_read.png"]
+    assert_pictures(tmp_path, pictures)
+
+
+def test_mnist(needs):
+    needs("mnist-t10k-images-idx3-ubyte.gz", "mnist-t10k-labels-idx1-ubyte.gz")
+    assert load("mnist").main(verbose=0)["accuracy"] >= 0.95
+
+
+@pytest.mark.parametrize("name", ["neuron", "by_hand", "house_prices", "xor", "digits"])
+def test_on_other_backends(name, backend):
+    """Quick runs: an example names no array library, so it runs on all of them."""
+    figures = load(name).main(backend=backend.backend, quick=True)
+    assert figures
+    assert str(lamina.backend.get()) == "numpy"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_help(path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [path.name, "--help"])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(path, run_name="__main__")
+    assert stopped.value.code == 0
+    assert "--backend" in capsys.readouterr().out
+
+
+def test_from_the_command_line(tmp_path, monkeypatch, capsys):
+    arguments = ["xor.py", "--quick", "--backend", "numpy", "--out", str(tmp_path / "new")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    runpy.run_path(FOLDER / "xor.py", run_name="__main__")
+    assert_pictures(tmp_path / "new", ["xor.png"])
+    assert "xor.png" in capsys.readouterr().out
+
+
+def test_notebook():
+    """Every cell runs, in order, in one namespace; none brings outputs along."""
+    notebook = json.loads((FOLDER / "first_network.ipynb").read_text(encoding="utf-8"))
+    assert notebook["nbformat"] == 4
+    namespace = {"__name__": "__main__"}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            assert cell["execution_count"] is None
+            exec(compile("".join(cell["source"]), cell["id"], "exec"), namespace)
+    assert namespace["accuracy"] > 0.95
+    answers = namespace["model"].predict(namespace["x"], verbose=0)[:, 0]
+    assert [round(float(answer)) for answer in answers] == [0, 1, 1, 0]
+
+
+def test_index_names_every_example():
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for path in [*SCRIPTS, *FOLDER.glob("*.ipynb")]:
+        assert f"]({path.name})" in text
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_uses_the_public_face_alone(path):
+    """An example imports nothing that a reader could not, and is short enough to be read."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 130
+    for line in lines:
+        if line.startswith(("import ", "from ")):
+            assert line.split()[1] in ("argparse", "lamina", "pathlib", "time"), line
+        assert "._" not in line, line
