@@ -200,8 +200,7 @@ class Trainer:
                             break
                         if held is not None and _is_due(epoch, validation_freq):
                             bar.update(steps, logs)
-                            found = self._run_test(held, calls, None, validation_steps, interrupt)
-                            logs.update((f"val_{name}", value) for name, value in found.items())
+                            logs |= self._validate(held, calls, validation_steps, interrupt)
                         calls.epoch_logs(logs)
                         bar.finish(steps, logs)
                         calls.on_epoch_end(epoch, logs)
@@ -215,6 +214,17 @@ class Trainer:
                 bar.close()
             calls.on_train_end(logs)
         return calls.history
+
+    def _validate(self, held, calls, steps, interrupt) -> dict:
+        """The figures of the validation data, as an epoch's logs name them."""
+        found = self._run_test(held, calls, None, steps, interrupt)
+        if not found:
+            warnings.warn(
+                "the validation data had no batches left: pass validation_steps to share them out, "
+                "or something that can be iterated again",
+                stacklevel=3,
+            )
+        return {f"val_{name}": value for name, value in found.items()}
 
     def _train_epoch(self, batches, calls, bar, interrupt):
         """One epoch: (figures at its end, number of steps)."""
@@ -294,6 +304,8 @@ class Trainer:
             bar.begin(_least(steps, source.steps))
             found = self._run_test(source, calls, bar, steps)
             bar.close()
+        if not found:
+            raise ValueError("there was no batch to evaluate on: pass an iterable that yields some")
         return found if return_dict else _in_order(found)
 
     def _run_test(self, source, calls, bar, steps, interrupt=None) -> dict:
@@ -318,9 +330,7 @@ class Trainer:
                     bar.update(step, figures.results())
                 if step == steps:
                     break
-        if not step:
-            raise ValueError("there was no batch to evaluate on: pass an iterable that yields some")
-        found = figures.results()
+        found = figures.results() if step else {}
         if bar is not None:
             bar.finish(step, found)
         calls.on_test_end(found)
