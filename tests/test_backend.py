@@ -33,7 +33,8 @@ def run_python(program, **environment):
 
 
 @pytest.mark.parametrize(
-    "identifier", ["numpy", "array_api_strict", "array_api_strict:device1", "array_api_strict:device2"]
+    "identifier",
+    ["numpy", "array_api_strict", "array_api_strict:device1", "array_api_strict:device2"],
 )
 def test_a_name_gives_one_backend_and_back(identifier):
     place = backends.get(identifier)
@@ -347,7 +348,8 @@ def test_known_answers_that_shall_never_change():
         **tight,
     )
     assert_close(
-        draw("a", 1).normal(2, dtype="float64"), np.asarray([0.6181815351861564, 0.9183313415430471])
+        draw("a", 1).normal(2, dtype="float64"),
+        np.asarray([0.6181815351861564, 0.9183313415430471]),
     )
     assert draw("a").integers(0, 100, 6).tolist() == [24, 77, 68, 82, 79, 38]
     assert draw("a").permutation(8).tolist() == [6, 0, 5, 3, 7, 1, 2, 4]

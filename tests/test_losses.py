@@ -113,18 +113,22 @@ CASES = [
         "binary_focal_crossentropy",
         "binary",
         {"apply_class_balancing": True, "alpha": 0.3, "gamma": 1.5},
-        lambda y, p: -(
-            0.3 * y * (1 - p) ** 1.5 * np.log(p) + 0.7 * (1 - y) * p**1.5 * np.log(1 - p)
-        ).mean(-1),
+        lambda y, p: (
+            -(0.3 * y * (1 - p) ** 1.5 * np.log(p) + 0.7 * (1 - y) * p**1.5 * np.log(1 - p)).mean(
+                -1
+            )
+        ),
     ),
     (
         "binary_focal_crossentropy",
         "binary_scores",
         {"from_logits": True},
-        lambda y, p: -(
-            y * _sigmoid(-p) ** 2 * np.log(_sigmoid(p))
-            + (1 - y) * _sigmoid(p) ** 2 * np.log(_sigmoid(-p))
-        ).mean(-1),
+        lambda y, p: (
+            -(
+                y * _sigmoid(-p) ** 2 * np.log(_sigmoid(p))
+                + (1 - y) * _sigmoid(p) ** 2 * np.log(_sigmoid(-p))
+            ).mean(-1)
+        ),
     ),
     (
         "categorical_crossentropy",
@@ -273,7 +277,9 @@ def test_kernels_equal_definitions(case, namespace, dtype, shape):
     x = Tensor(p, requires_grad=True)
     wanted = OPS[name].definition(lamina.autograd.differentiable(np), y, x, **options)
     wanted.backward(weights)
-    tolerance = {"rtol": 2e-5, "atol": 2e-6} if dtype == "float32" else {"rtol": 1e-9, "atol": 1e-12}
+    tolerance = (
+        {"rtol": 2e-5, "atol": 2e-6} if dtype == "float32" else {"rtol": 1e-9, "atol": 1e-12}
+    )
     np.testing.assert_allclose(values, wanted.data, **tolerance)
     np.testing.assert_allclose(gradient, x.grad, **tolerance)
     np.testing.assert_array_equal(gradient, again)
@@ -636,7 +642,12 @@ BAD_LABELS = [
     ("binary_crossentropy", [[0.0], [2.0]], 1, "between 0 and 1, got 2.0 in row 1: map the two"),
     ("binary_crossentropy", [[-1.0], [1.0]], 1, "got -1.0 in row 0"),
     ("binary_crossentropy", [[0.0], [np.nan]], 1, "got nan in row 1"),
-    ("categorical_crossentropy", [[0.0, 1.0], [5.0, 0.0]], 2, "got 5.0 in row 1: make rows one-hot"),
+    (
+        "categorical_crossentropy",
+        [[0.0, 1.0], [5.0, 0.0]],
+        2,
+        "got 5.0 in row 1: make rows one-hot",
+    ),
     ("poisson", [[1.0], [-2.0]], 1, "got -2.0 in row 1"),
     ("mse", [[1.0], [np.inf]], 1, "finite targets, got inf in row 1"),
 ]

@@ -7,6 +7,7 @@ import pytest
 
 import lamina
 from lamina import losses, metrics
+from lamina.metrics._names import _METRICS
 
 N, K = 40, 4
 
@@ -193,11 +194,11 @@ def test_nothing_waits_for_the_device(backend, no_sync, name, options, kind, for
     y, p = data(kind)
     y_here = backend.asarray(y, "int64" if kind == "classes" else "float32")
     p_here = backend.asarray(p, "float32")
-    w_here = None if weights is None else backend.asarray(weights, "float32")
+    parts = [y_here, p_here] if weights is None else [y_here, p_here, backend.asarray(weights)]
     metric = make(name, options)
     with no_sync():
-        metric.update_state(y_here[:9, ...], p_here[:9, ...], None if w_here is None else w_here[:9])
-        metric.update_state(y_here[9:, ...], p_here[9:, ...], None if w_here is None else w_here[9:])
+        metric.update_state(*(part[:9, ...] for part in parts))
+        metric.update_state(*(part[9:, ...] for part in parts))
         result = metric.result()
     assert backend.backend.owns(result) or backend.backend.is_host
     found = backend.to_numpy(result)
@@ -208,7 +209,8 @@ def test_nothing_waits_for_the_device(backend, no_sync, name, options, kind, for
 @cases
 def test_state_goes_on_exactly(backend, name, options, kind, formula):
     y, p = data(kind)
-    y, p = backend.asarray(y, "int64" if kind == "classes" else "float32"), backend.asarray(p, "float32")
+    y = backend.asarray(y, "int64" if kind == "classes" else "float32")
+    p = backend.asarray(p, "float32")
     whole, first, second = (make(name, options) for _ in range(3))
     whole.update_state(y[:20, ...], p[:20, ...])
     whole.update_state(y[20:, ...], p[20:, ...])
@@ -221,7 +223,8 @@ def test_state_goes_on_exactly(backend, name, options, kind, formula):
     np.testing.assert_array_equal(second.result(), backend.to_numpy(first.result()))
     second.set_state(saved)
     second.update_state(y[20:, ...], p[20:, ...])
-    np.testing.assert_array_equal(backend.to_numpy(second.result()), backend.to_numpy(whole.result()))
+    again, expected = backend.to_numpy(second.result()), backend.to_numpy(whole.result())
+    np.testing.assert_array_equal(again, expected)
 
 
 @cases
@@ -235,7 +238,7 @@ def test_configurations_make_the_same_metric(name, options, kind, formula):
 
 
 def test_every_metric_has_a_case():
-    by_name = {kind.__name__ for kind in metrics._METRICS.classes.values()}
+    by_name = {kind.__name__ for kind in _METRICS.classes.values()}
     assert by_name == {name for name, *_ in CASES}
 
 
@@ -358,9 +361,8 @@ def test_perfect_and_hopeless_curves():
     y = np.array([[0], [0], [1], [1]])
     for curve in ("ROC", "PR"):
         for exact in (False, True):
-            assert float(metrics.AUC(curve=curve, exact=exact)(y, y.astype(float))) == pytest.approx(
-                1.0, abs=1e-6
-            )
+            area = float(metrics.AUC(curve=curve, exact=exact)(y, y.astype(float)))
+            assert area == pytest.approx(1.0, abs=1e-6)
     assert float(metrics.AUC()(y, 1.0 - y)) == pytest.approx(0.0, abs=1e-6)
     logits = metrics.AUC(from_logits=True, exact=True)(y, 20.0 * y - 10.0)
     assert float(logits) == 1.0
@@ -533,7 +535,7 @@ def test_signs_are_answered_by_sign():
 
 def test_what_misfits_is_told():
     y, p = data("classes")
-    with pytest.raises(ValueError, match='the metric "categorical_accuracy" needs .* class numbers'):
+    with pytest.raises(ValueError, match='"categorical_accuracy" needs .* class numbers'):
         metrics.CategoricalAccuracy()(y, p)
     with pytest.raises(ValueError, match="use categorical_accuracy"):
         metrics.SparseCategoricalAccuracy()(_one_hot(y), p)

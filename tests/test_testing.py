@@ -102,7 +102,9 @@ def test_nests_numbers_and_constants(backend):
 
     def f(w, rows, times, name, nothing):
         assert isinstance(times, int) and name == "x" and nothing is None
-        seen.append((backend.backend.dtype_name(w["kernel"].dtype), isinstance(w["bias"][0], lamina.Tensor)))
+        seen.append(
+            (backend.backend.dtype_name(w["kernel"].dtype), isinstance(w["bias"][0], lamina.Tensor))
+        )
         out = xp.take(w["kernel"], rows, axis=0) * w["bias"][0] ** times
         return {"a": out, "b": [w["bias"][1][0] * w["kernel"], rows]}
 

@@ -12,8 +12,8 @@ import lamina
 from lamina import backend
 
 BACKENDS = ("numpy", "array_api_strict:device1", "torch", "cupy")
-"""What tests run on. ``array_api_strict`` on its second device stands for a GPU where there is none:
-nothing reaches it or leaves it without being told to, and it has no function beyond the standard."""
+"""What tests run on. ``array_api_strict`` on its second device stands for a GPU where there is
+none: nothing goes there or comes back unless told to, and it has nothing beyond the standard."""
 
 _LARGEST_LISTED = 1000  # elements of an argument that are each looked at when it is wrong
 
@@ -85,15 +85,15 @@ def check_grads(
 
         <grad <w, f>(x), v>  =  (<w, f(x + eps v)> - <w, f(x - eps v)>) / (2 eps)
 
-    and from order 2 on the same is asked of the gradient, as a function of ``args``. A gradient that
-    is wrong by one part in a thousand fails. f must be smooth within ``eps`` of ``args``.
+    and from order 2 on the same is asked of the gradient, as a function of ``args``. A gradient
+    that is wrong by one part in a thousand fails. f must be smooth within ``eps`` of ``args``.
 
     Args:
         f: a function of ``args`` that returns an array, or a tuple, list or dict of arrays.
-        args: a tuple of arrays of any backend, tensors, Python floats, or lists, tuples and dicts of
-            these. What is not floating point is a constant, passed on as it is. Everything else
-            reaches f as a tensor in float64, whatever its own precision: in less, finite differences
-            have no digits left. Python floats go to the backend of the first array.
+        args: a tuple of arrays of any backend, tensors, Python floats, or lists, tuples and dicts
+            of these. What is not floating point is a constant, passed on as it is. Everything else
+            reaches f as a tensor in float64, whatever its own precision: in less, differences have
+            no digits left. Python floats go to the backend of the first array.
         order: the highest order of derivative to check.
         rtol: allowed difference relative to the derivative along v.
         atol: allowed difference where that derivative is near 0.
@@ -167,8 +167,7 @@ class _Check:
             if not self._agree(exact, numeric):
                 raise AssertionError(
                     f"{title} with respect to {path} is wrong:\n"
-                    f"  along a random direction {_compared(exact, numeric)}"
-                    + self._worst(i, g)
+                    f"  along a random direction {_compared(exact, numeric)}" + self._worst(i, g)
                 )
 
     def _agree(self, exact, numeric):
@@ -242,7 +241,9 @@ def _put_leaves(structure, leaves):
 def _flat(value):
     if isinstance(value, dict):
         value = tuple(value.values())
-    return [leaf for v in value for leaf in _flat(v)] if isinstance(value, list | tuple) else [value]
+    if isinstance(value, list | tuple):
+        return [leaf for part in value for leaf in _flat(part)]
+    return [value]
 
 
 def _raw(value):

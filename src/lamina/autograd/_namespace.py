@@ -15,13 +15,13 @@ from lamina.errors import nearest
 
 # Functions whose result does not change, or only in jumps, with their arguments: no gradient.
 CONSTANT = frozenset(
-    """__array_namespace_info__ all any arange argmax argmin argsort bitwise_and
-    bitwise_invert bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor can_cast ceil
-    count_nonzero empty empty_like equal eye finfo floor floor_divide from_dlpack full full_like
-    greater greater_equal iinfo isdtype isfinite isin isinf isnan less less_equal linspace
-    logical_and logical_not logical_or logical_xor nextafter nonzero not_equal ones ones_like
-    result_type round searchsorted sign signbit trunc unique_all unique_counts unique_inverse
-    unique_values zeros zeros_like broadcast_shapes""".split()
+    """__array_namespace_info__ all any arange argmax argmin argsort bitwise_and bitwise_invert
+    bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor can_cast ceil count_nonzero
+    empty empty_like equal eye finfo floor floor_divide from_dlpack full greater greater_equal
+    iinfo isdtype isfinite isin isinf isnan less less_equal linspace logical_and logical_not
+    logical_or logical_xor nextafter nonzero not_equal ones ones_like result_type round
+    searchsorted sign signbit trunc unique_all unique_counts unique_inverse unique_values zeros
+    zeros_like broadcast_shapes""".split()
 )
 
 _functions: dict = {}
@@ -284,8 +284,23 @@ def _diff(x, /, *, axis=-1, n=1, prepend=None, append=None):
     return x
 
 
+def _full_like(x, /, fill_value, *, dtype=None, device=None):
+    """The standard's ``full_like``, which also takes a tensor of one number."""
+    if not isinstance(fill_value, Tensor):
+        out = backend.namespace(_raw(x)).full_like(_raw(x), fill_value, dtype=dtype, device=device)
+        return Tensor._of(out) if isinstance(x, Tensor) else out
+    fill_value = fill_value if device is None else fill_value.to_device(device)
+    cast = function("astype")(fill_value, x.dtype if dtype is None else dtype)
+    return function("broadcast_to")(cast, x.shape)
+
+
 # Functions that are compositions of others, and have their derivative from them.
-_COMPOSED = {"broadcast_arrays": _broadcast_arrays, "diff": _diff, "unstack": _unstack}
+_COMPOSED = {
+    "broadcast_arrays": _broadcast_arrays,
+    "diff": _diff,
+    "full_like": _full_like,
+    "unstack": _unstack,
+}
 
 
 class Namespace:

@@ -19,7 +19,8 @@ class Tensor:
 
     Attributes:
         data: the raw array.
-        grad: after ``backward``, the gradient as a raw array; None before.
+        grad: after ``backward``, the gradient as a raw array; None before. It may share its memory
+            with other gradients: replace it, do not write into it.
         requires_grad: whether this tensor, or anything it was computed from, requires a gradient.
 
     Raises:

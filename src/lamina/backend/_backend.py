@@ -276,7 +276,8 @@ def _host(data, keep_dtype: bool) -> np.ndarray:
 
 def _open(name: str, device_name: str) -> Backend:
     if name == "numpy":
-        xp = np if hasattr(np, "cumulative_sum") else importlib.import_module("array_api_compat.numpy")
+        whole = hasattr(np, "cumulative_sum")  # NumPy has the standard's functions from 2.1 on
+        xp = np if whole else importlib.import_module("array_api_compat.numpy")
         if device_name not in ("", "cpu"):
             raise ValueError(f"NumPy has one device, 'cpu', got {device_name!r}")
         _names[xp] = "numpy"
@@ -298,8 +299,10 @@ def _open(name: str, device_name: str) -> Backend:
         device = library.device(device_name or "cpu")
     elif hasattr(library, "__array_namespace_info__"):
         xp = library
-        make = getattr(library, "Device", str)
-        device = make(device_name) if device_name else xp.__array_namespace_info__().default_device()
+        if device_name:
+            device = getattr(library, "Device", str)(device_name)
+        else:
+            device = xp.__array_namespace_info__().default_device()
     else:
         raise unknown("backend", name, _NAMES)
     _names[xp] = name

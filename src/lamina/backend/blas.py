@@ -40,7 +40,8 @@ def _controls():
 def _loaded_libraries() -> list[str]:
     """Paths of shared libraries that may be NumPy's BLAS."""
     folder = os.path.dirname(np.__file__)
-    beside = glob.glob(folder + ".libs/*blas*") + glob.glob(os.path.join(folder, ".dylibs", "*blas*"))
+    beside = glob.glob(folder + ".libs/*blas*")
+    beside += glob.glob(os.path.join(folder, ".dylibs", "*blas*"))
     if beside or sys.platform != "linux":
         return beside
     with open("/proc/self/maps") as maps:

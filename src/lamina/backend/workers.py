@@ -41,7 +41,7 @@ def run(function, parts: int, workers: int | None = None) -> None:
     """Call ``function(part)`` for part = 0 ... parts - 1, on at most ``workers`` threads.
 
     The calling thread takes part. Returns when all parts are done; the first error of any of them
-    is raised. Inside a part, and with one worker or one part, everything runs on the calling thread.
+    is raised. Inside a part, and with one worker or one part, all runs on the calling thread.
     """
     workers = min(parts, workers or config.workers())
     if workers <= 1 or getattr(_inside, "part", False):

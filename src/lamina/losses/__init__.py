@@ -4,7 +4,6 @@ Names, arguments and defaults are those of Keras 3. A class is a loss with its r
 training loop wants it; a function gives one value per sample. Formulas are in ``ops/losses.py``.
 """
 
-from lamina.losses import classification, regression
 from lamina.losses._loss import Loss, LossFunctionWrapper, arrays
 from lamina.losses._shapes import check_labels, prepare, wants_integers
 from lamina.losses.classification import (
@@ -113,12 +112,27 @@ sparse_categorical_crossentropy = _face(SparseCategoricalCrossentropy)
 squared_hinge = _face(SquaredHinge)
 sum_of_squares = _face(SumOfSquares)
 
-_CLASSES = {
-    kind().fn.__name__: kind
-    for room in (classification, regression)
-    for kind in vars(room).values()
-    if isinstance(kind, type) and issubclass(kind, Loss) and kind.__module__ == room.__name__
-}
+_FUNCTIONS = (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_hinge,
+    cosine_similarity,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+    sum_of_squares,
+)
+_CLASSES = {function.__name__: function.loss for function in _FUNCTIONS}
 _LOSSES = Registry(
     "loss",
     Loss,
@@ -158,7 +172,7 @@ def get(identifier) -> Loss | None:
         return deserialize(identifier)
     if isinstance(identifier, type) and issubclass(identifier, Loss):
         return identifier()
-    if hasattr(identifier, "loss") and getattr(identifier, "__module__", "") == __name__:
+    if isinstance(getattr(identifier, "loss", None), type):  # one of the functions above
         return identifier.loss()
     if callable(identifier):
         return LossFunctionWrapper(identifier)

@@ -1,4 +1,4 @@
-"""What all losses share: the base class, reductions, and the wrapper that makes a loss of a function.
+"""What all losses share: the base class, reductions, and the loss that a function becomes.
 
 A loss is ``call``, which gives one value per sample, and a reduction of these values to one number.
 To write one, subclass ``Loss`` and define ``call``, or pass a function (y_true, y_pred) to
@@ -69,7 +69,6 @@ class Loss:
 
     def valid(self, y_true):
         """None, or where among the values a sample counts at all, as booleans."""
-        return None
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         """The loss as one number (or as ``reduction`` says).
@@ -214,7 +213,7 @@ def _weights(weights, values, place, xp):
 
 
 def snake_case(name: str) -> str:
-    """"mean_squared_error" for "MeanSquaredError"."""
+    """The name of a class as a function would have it: mean_squared_error."""
     out = ""
     for i, letter in enumerate(name):
         after_small = i and name[i - 1].islower()

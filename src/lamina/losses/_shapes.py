@@ -174,8 +174,7 @@ def check_labels(y, outputs, loss, first_row: int = 0) -> None:
             good = good & (xp.round(y) == y)
         rule = f"class numbers from 0 to {classes - 1}"
         remedy = (
-            f"number the classes from 0, or give the last layer as many units as there are classes, "
-            f"not {classes}"
+            f"number the classes from 0, or give the last layer one unit per class, not {classes}"
         )
     elif kind == "probability":
         good = (y >= 0) & (y <= 1)
@@ -197,9 +196,8 @@ def check_labels(y, outputs, loss, first_row: int = 0) -> None:
     width = 1
     for n in y.shape[1:]:
         width *= n
-    raise ValueError(
-        f"the {loss} needs {rule}, got {value} in row {place_of_first // width + first_row}: {remedy}"
-    )
+    row = place_of_first // width + first_row
+    raise ValueError(f"the {loss} needs {rule}, got {value} in row {row}: {remedy}")
 
 
 _PROBABILITY = {

@@ -14,7 +14,7 @@ class MeanSquaredError(Elementwise):
         reduction, name, dtype: as for ``Loss``.
 
     Example:
-        >>> lamina.losses.MeanSquaredError()([[0.0], [1.0]], [[1.0], [1.0]])
+        >>> float(lamina.losses.MeanSquaredError()([[0.0], [1.0]], [[1.0], [1.0]]))
         0.5
     """
 

@@ -15,8 +15,8 @@ from lamina.losses._loss import snake_case
 class Metric:
     """A figure over all batches since ``reset_state``.
 
-    Sums are kept in float64 wherever the device has it: in float32, adding 1 to a count of more than
-    2**24 (16.7 million) no longer changes it.
+    Sums are kept in float64 wherever the device has it: in float32, adding 1 to a count of 2**24
+    (16.7 million) or more no longer changes it.
 
     Args:
         dtype: what outputs are converted to first; None is their own.
@@ -30,15 +30,20 @@ class Metric:
     """
 
     targets: str | None = None
-    class_axis = -1
     role = "metric"
 
     def __init__(self, dtype=None, name=None):
         self.name = name or snake_case(type(self).__name__)
         self.dtype = dtype
+        self.options = {}
         self.sums = {}
         self._place = None  # the backend that the sums are on, known from the first batch on
         self._wide = None  # their dtype
+
+    @property
+    def class_axis(self) -> int:
+        """The axis of the classes among the outputs."""
+        return self.options.get("axis", -1)
 
     def update_state(self, y_true, y_pred, sample_weight=None) -> None:
         """Take in a batch; to be defined by subclasses.
@@ -142,8 +147,8 @@ class Metric:
         return xp, y_true, y_pred, sample_weight
 
 
-_WIDEST = {}  # the widest floating-point dtype of each backend
-_FLOATING = {}
+_WIDEST: dict = {}  # the widest floating-point dtype of each backend
+_FLOATING: dict = {}
 
 
 def is_floating(xp, dtype) -> bool:

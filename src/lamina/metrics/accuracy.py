@@ -70,7 +70,8 @@ class BinaryAccuracy(Elementwise):
         threshold: 0.5 for probabilities, 0 for logits.
 
     Example:
-        >>> lamina.metrics.BinaryAccuracy()([[1], [1], [0], [0]], [[0.98], [1], [0], [0.6]])
+        >>> accuracy = lamina.metrics.BinaryAccuracy()
+        >>> float(accuracy([[1], [1], [0], [0]], [[0.98], [1], [0], [0.6]]))
         0.75
     """
 

@@ -104,7 +104,7 @@ class AUC(Metric):
                     f"got {tuple(y_pred.shape)}"
                 )
             batches = [
-                tuple(None if part is None else part[..., i] for part in batches[0])
+                (y_true[:, i] != 0, y_pred[:, i], None if weights is None else weights[:, i])
                 for i in range(columns)
             ]
         if self._settings["exact"]:
@@ -113,9 +113,7 @@ class AUC(Metric):
         if self._grid is None or not self._place.owns(self._grid):
             self._grid = self._place.asarray(self.thresholds, y_pred.dtype)
         counted = [
-            counts_over(
-                xp, label, xp.minimum(xp.maximum(p, 0.0), 1.0), self._grid, w, self._wide
-            )
+            counts_over(xp, label, xp.minimum(xp.maximum(p, 0.0), 1.0), self._grid, w, self._wide)
             for label, p, w in batches
         ]
         self.add(**{name: xp.stack([c[name] for c in counted]) for name in counted[0]})
@@ -158,9 +156,7 @@ class AUC(Metric):
         if self._settings["exact"]:
             area = _average_precision if self._settings["curve"] == "PR" else _exact_roc
             rows = range(self.sums["labels"].shape[0])
-            areas = xp.stack(
-                [area(xp, *(self.sums[n][i, ...] for n in self.sums)) for i in rows]
-            )
+            areas = xp.stack([area(xp, *(self.sums[n][i, ...] for n in self.sums)) for i in rows])
         else:
             areas = self._areas(xp)
         by_column = self._settings["label_weights"]

@@ -18,7 +18,12 @@ class Counts(Metric):
     """
 
     targets = "outputs"
-    wanted = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+    wanted: tuple[str, ...] = (
+        "true_positives",
+        "false_positives",
+        "true_negatives",
+        "false_negatives",
+    )
 
     def __init__(self, thresholds=None, name=None, dtype=None, top_k=None, class_id=None):
         super().__init__(dtype, name)
@@ -185,7 +190,7 @@ class Precision(_Share):
         name, dtype: as for ``Metric``.
 
     Example:
-        >>> lamina.metrics.Precision()([0, 1, 1, 1], [1.0, 0.0, 1.0, 1.0])
+        >>> float(lamina.metrics.Precision()([0, 1, 1, 1], [1.0, 0.0, 1.0, 1.0]))
         0.6666666666666666
     """
 

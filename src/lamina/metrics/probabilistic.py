@@ -85,7 +85,7 @@ class SparseCategoricalCrossentropy(Elementwise):
             axis=axis,
         )
 
-    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+    def update_state(self, y_true, y_pred, sample_weight=None) -> None:  # type: ignore[override]
         ignored = self.options["ignore_class"]
         if ignored is not None:
             xp, y_true, y_pred, weights = self._inputs(y_true, y_pred, sample_weight)

@@ -26,7 +26,7 @@ class Mean(Metric):
     def __init__(self, name="mean", dtype=None):
         super().__init__(dtype, name)
 
-    def update_state(self, values, sample_weight=None) -> None:
+    def update_state(self, values, sample_weight=None) -> None:  # type: ignore[override]
         """Take in values, one or several for each sample."""
         xp, _, values, weights = self._inputs(values, values, sample_weight)
         self._take(xp, values, weights)
@@ -69,7 +69,7 @@ class Sum(Metric):
     def __init__(self, name="sum", dtype=None):
         super().__init__(dtype, name)
 
-    def update_state(self, values, sample_weight=None) -> None:
+    def update_state(self, values, sample_weight=None) -> None:  # type: ignore[override]
         """Take in values, one or several for each sample."""
         xp, _, values, weights = self._inputs(values, values, sample_weight)
         if weights is not None:
@@ -98,15 +98,10 @@ class MeanMetricWrapper(Mean):
         self.fn = fn
         self.options = options
 
-    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+    def update_state(self, y_true, y_pred, sample_weight=None) -> None:  # type: ignore[override]
         xp, y_true, y_pred, weights = self._inputs(y_true, y_pred, sample_weight)
         values = self.fn(y_true, y_pred, **self.options)
         self._take(xp, values.data if isinstance(values, Tensor) else values, weights)
-
-    @property
-    def class_axis(self) -> int:
-        """The axis of the classes among the outputs."""
-        return self.options.get("axis", -1)
 
     def get_config(self) -> dict:
         return {**super().get_config(), **self.options}

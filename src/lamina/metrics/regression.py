@@ -90,8 +90,8 @@ class R2Score(Metric):
 
         R2 = 1 - sum((y_true - y_pred)**2) / sum((y_true - mean(y_true))**2)
 
-    1 is perfect, 0 no better than the mean, and there is no lower end. Targets that do not vary have
-    score 1 where they are met exactly, else 0.
+    1 is perfect, 0 no better than the mean, and there is no lower end. Targets that do not vary
+    have score 1 where they are met exactly, else 0.
 
     Args:
         class_aggregation: what is done with several columns: "uniform_average", their mean;
@@ -104,8 +104,8 @@ class R2Score(Metric):
         ValueError: for the adjusted score of no more samples than ``num_regressors + 1``.
 
     Example:
-        >>> float(lamina.metrics.R2Score()([[1], [4], [3]], [[2], [4], [4]]))
-        0.571428...
+        >>> round(float(lamina.metrics.R2Score()([[1], [4], [3]], [[2], [4], [4]])), 4)
+        0.5714
     """
 
     targets = "outputs"

@@ -170,7 +170,9 @@ def kl_divergence(xp, y_true, y_pred):
 
 @op
 def poisson(xp, y_true, y_pred):
-    """The negative log-likelihood of counts, less a constant: ``mean(y_pred - y_true*log(y_pred))``.
+    """The negative log-likelihood of counts, less a constant.
+
+        out = mean(y_pred - y_true * log(y_pred))
 
     ``y_pred`` is the expected count; epsilon (1e-7) is added to it within the logarithm.
     """
