@@ -49,7 +49,7 @@ class Wide(lamina.Model):
         return self.out(self.drop(both, training=training))
 
 
-# ---- subclassed models -----------------------------------------------------------------------
+# ---- subclassed models ---------------------------------------------------------------------------
 
 
 def test_a_subclassed_model_learns(backend, no_sync):
@@ -101,7 +101,7 @@ def test_a_model_built_by_calling_it(backend):
     assert out.shape == (5, 1)
 
 
-# ---- freezing ---------------------------------------------------------------------------------
+# ---- freezing ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -151,7 +151,7 @@ def test_freezing_one_layer_leaves_the_momentum_of_the_others():
     same(run(True), run(False))
 
 
-# ---- weights in files --------------------------------------------------------------------------
+# ---- weights in files ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
@@ -222,7 +222,7 @@ def test_weights_need_a_built_model_a_suffix_and_leave(tmp_path):
         network().load_weights(tmp_path / "none.npz")
 
 
-# ---- backends -----------------------------------------------------------------------------------
+# ---- backends ------------------------------------------------------------------------------------
 
 OPTIMIZERS = [
     lambda: lamina.optimizers.SGD(0.05, momentum=0.9),
@@ -281,7 +281,9 @@ def test_two_backends_in_one_program(backend):
     for model in models:
         model.compile(lamina.optimizers.SGD(0.1), "mse")
     for start in (0, 10, 20):
-        one, other = (m.train_on_batch(X[start : start + 10], Y[start : start + 10]) for m in models)
+        one, other = (
+            m.train_on_batch(X[start : start + 10], Y[start : start + 10]) for m in models
+        )
         np.testing.assert_allclose(one, other, rtol=1e-5)
     same(models[0].get_weights(), models[1].get_weights(), exactly=False)
 
@@ -314,7 +316,7 @@ def test_unknown_backends(name, error, match):
     assert str(model.backend) == "numpy"
 
 
-# ---- seeds and copies -----------------------------------------------------------------------
+# ---- seeds and copies ----------------------------------------------------------------------------
 
 
 def test_the_same_seed_gives_the_same_run_bit_for_bit(backend):

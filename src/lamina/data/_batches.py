@@ -132,7 +132,9 @@ class IterableBatches:
         self._iterable = iterable
         self._convert = convert
         self.steps = len(iterable) if hasattr(iterable, "__len__") else None
-        self.is_spent_by_use = iter(iterable) is iterable if hasattr(iterable, "__iter__") else False
+        self.is_spent_by_use = (
+            iter(iterable) is iterable if hasattr(iterable, "__iter__") else False
+        )
 
     def epoch(self, order=None):
         """The batches from here on: all of an epoch, or of what a generator still has."""

@@ -90,7 +90,7 @@ class Layer:
     # ---- what a layer of your own defines ---------------------------------------------------
 
     def build(self, input_shape) -> None:
-        """Make the parameters for inputs of ``input_shape``, whose first axis, None, is the batch."""
+        """Make the parameters for inputs of ``input_shape``; its first axis, the batch, is None."""
 
     def call(self, inputs):
         """The mathematics. May take ``training``: whether this is a step of training.
@@ -376,7 +376,9 @@ class Layer:
         place = self.backend
         shape = (1, *[unknown if n is None else n for n in input_shape[1:]])
         value = 0 if "int" in dtype else 0.5
-        return Tensor._of(place.xp.full(shape, value, dtype=place.dtype(dtype), device=place.device))
+        return Tensor._of(
+            place.xp.full(shape, value, dtype=place.dtype(dtype), device=place.device)
+        )
 
     def random(self) -> Generator:
         """The stream of this call's random numbers, such as a dropout mask's.

@@ -39,7 +39,8 @@ class Feed:
             for given, name in ((y, "y"), (weights, "sample_weight"), (batch_size, "batch_size")):
                 if given is not None:
                     raise ValueError(
-                        f"x is an iterable of batches, which brings its own {name}: leave {name} out"
+                        f"x is an iterable of batches, which brings its own {name}: leave {name} "
+                        "out"
                     )
             return IterableBatches(x, lambda *parts: self.batch(*parts, classes=classes))
         size = 32 if batch_size is None else whole_number("fit", "batch_size", batch_size)

@@ -1,7 +1,7 @@
 """Model: a layer that is trained.
 
-Subclass it and write ``call``, or stack layers with ``Sequential``. What a model is stands here; how
-it trains stands in ``trainer.py``, one step of it in ``step.py``.
+Subclass it and write ``call``, or stack layers with ``Sequential``. What a model is stands here;
+how it trains stands in ``trainer.py``, one step of it in ``step.py``.
 """
 
 from lamina import backend, config

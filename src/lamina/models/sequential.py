@@ -38,7 +38,9 @@ class Sequential(Model):
         if any(layer is other for other in self.stack):
             raise ValueError(f"{layer} is in {self} already: a layer can be stacked once")
         if any(layer.name == other.name for other in self.stack):
-            raise ValueError(f'two layers of {self} are named "{layer.name}": give one another name')
+            raise ValueError(
+                f'two layers of {self} are named "{layer.name}": give one another name'
+            )
         if isinstance(layer, Input) and self.stack:
             raise ValueError(f"{layer} declares the input of {self} and must come first")
         before = self._output_shape

@@ -2,9 +2,10 @@
 
 A batch is cut into shards by a rule that looks at the batch and the model alone. Every shard runs
 forward and backward on a tape of its own, on whichever worker is free; the gradients are added in
-the order of the shards, and the optimizer moves once. Since neither the cut nor the order depends on
-the number of workers, neither do the numbers. The loss is a weighted sum of one value per sample,
-so the weights (1/n for a mean, sample weights, class weights) are simply the seed of the sweep.
+the order of the shards, and the optimizer moves once. Since neither the cut nor the order depends
+on the number of workers, neither do the numbers. The loss is a weighted sum of one value per
+sample, so the weights (1/n for a mean, sample weights, class weights) are simply the seed of the
+sweep.
 """
 
 import math
@@ -191,7 +192,7 @@ class Step:
         return f'the output of model "{self.model.name}" does not depend on its weights'
 
     def _add_penalties(self, part) -> None:
-        """Regularizers, once a step: their values to the loss, their gradients to the first part."""
+        """Regularizers, once a step: values to the loss, gradients to those of the first part."""
         roots = []
         for parameter in self._penalized:
             penalty = parameter.regularizer(parameter)

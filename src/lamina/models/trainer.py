@@ -297,7 +297,9 @@ class Trainer:
         source = Feed(self, self.loss).source(x, y, sample_weight, batch_size)
         with self.backend.scope():
             self._prepare()
-            calls = CallbackList(callbacks, model=self, steps=steps or source.steps, verbose=verbose)
+            calls = CallbackList(
+                callbacks, model=self, steps=steps or source.steps, verbose=verbose
+            )
             bar = ProgressBar(verbose)
             bar.begin(_least(steps, source.steps))
             found = self._run_test(source, calls, bar, steps)
@@ -356,7 +358,9 @@ class Trainer:
         place = self.backend
         results = []
         with place.scope(), no_grad():
-            calls = CallbackList(callbacks, model=self, steps=steps or source.steps, verbose=verbose)
+            calls = CallbackList(
+                callbacks, model=self, steps=steps or source.steps, verbose=verbose
+            )
             bar = ProgressBar(verbose)
             bar.begin(_least(steps, source.steps))
             calls.on_predict_begin()
@@ -374,7 +378,9 @@ class Trainer:
             calls.on_predict_end()
             bar.finish(step)
         if not results:
-            raise ValueError("there was no batch to predict from: pass an iterable that yields some")
+            raise ValueError(
+                "there was no batch to predict from: pass an iterable that yields some"
+            )
         host = backend.get("numpy")
         return results[0].copy() if len(results) == 1 else host.xp.concat(results, axis=0)
 
@@ -418,7 +424,9 @@ class Trainer:
         """The outputs for one batch, as a NumPy array."""
         x, _, _ = Feed(self, None, only_x=True).batch(x)
         with self.backend.scope(), no_grad():
-            return backend.get("numpy").xp.asarray(self.backend.to_numpy(self._outputs(x)), copy=True)
+            return backend.get("numpy").xp.asarray(
+                self.backend.to_numpy(self._outputs(x)), copy=True
+            )
 
     def reset_metrics(self) -> None:
         """Begin the running figures anew."""
@@ -508,13 +516,17 @@ class _Epochs:
             if self._rest is None:
                 self._rest = self._pass()
             batch = next(self._rest, None)
-            if batch is None and not renewed and not getattr(
-                self._source, "is_spent_by_use", False
+            if (
+                batch is None
+                and not renewed
+                and not getattr(self._source, "is_spent_by_use", False)
             ):
                 self._rest = self._pass()
                 batch = next(self._rest, None)
             if batch is None:
-                self._rest = None if not getattr(self._source, "is_spent_by_use", False) else iter(())
+                self._rest = (
+                    None if not getattr(self._source, "is_spent_by_use", False) else iter(())
+                )
                 warnings.warn(
                     "the data ran out before steps_per_epoch batches: lower steps_per_epoch, or "
                     "pass more data",
