@@ -5,6 +5,7 @@ import math
 from lamina import backend, config, xp
 from lamina.autograd import Tensor
 from lamina.layers._layer import Layer
+from lamina.ops.preparing import rescale
 
 _PIECE = 1 << 21  # numbers that adapt looks at together
 
@@ -18,7 +19,11 @@ class Rescaling(Layer):
         self.offset = offset
 
     def call(self, inputs):
-        return inputs * self._as_factor(self.scale) + self._as_factor(self.offset)
+        return rescale(inputs, self._as_factor(self.scale), self._as_factor(self.offset))
+
+    def links(self):
+        numbers = isinstance(self.scale, int | float) and isinstance(self.offset, int | float)
+        return [(rescale, (), {"scale": self.scale, "offset": self.offset})] if numbers else None
 
     def _as_factor(self, value):
         """One number, or one per feature on the layer's own backend."""

@@ -4,13 +4,17 @@ import math
 
 from lamina import xp
 from lamina.layers._layer import Layer
+from lamina.ops.preparing import flatten
 
 
 class Flatten(Layer):
     """Each sample as one row: (batch, ...) becomes (batch, product of the rest)."""
 
     def call(self, inputs):
-        return xp.reshape(inputs, (inputs.shape[0], math.prod(inputs.shape[1:])))
+        return flatten(inputs)
+
+    def links(self):
+        return [(flatten, (), {})]
 
     def check_input(self, shape):
         if len(shape) < 1:

@@ -7,6 +7,7 @@ network of a beginner's first lesson trains twice as fast for it. Everything els
 """
 
 from lamina import backend
+from lamina.losses import LossFunctionWrapper
 from lamina.ops._op import KERNELS
 from lamina.ops.crossentropies import categorical_crossentropy, sparse_categorical_crossentropy
 from lamina.ops.softmax import softmax
@@ -75,7 +76,7 @@ class Chain:
 def chain_of(model, loss, trained) -> Chain | None:
     """The chain that a model and its loss are, or None where the tape is needed."""
     links = links_of(model)
-    function = getattr(loss, "fn", None)
+    function = loss.fn if type(loss).call is LossFunctionWrapper.call else None
     if not links or not hasattr(function, "definition") or not trained:
         return None
     ends = (function, (), {**function.defaults, **loss.options})

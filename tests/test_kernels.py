@@ -1,0 +1,177 @@
+"""Every kernel equals its op's definition, in values and in gradients.
+
+A kernel without a case here fails the suite.
+"""
+
+import numpy as np
+import pytest
+
+import lamina
+import lamina.kernels
+from lamina import ops
+from lamina.autograd import Tensor, differentiable, sweep, vertex_of
+from lamina.ops._op import KERNELS, OPS, kernel, op
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape)
+
+
+def probabilities(*shape):
+    e = np.exp(normal(*shape))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def one_hot(*shape):
+    return np.eye(shape[-1])[RNG.integers(0, shape[-1], shape[:-1])]
+
+
+ELEMENTWISE = (
+    "elu", "exponential", "gelu", "hard_sigmoid", "leaky_relu", "log_sigmoid", "log_softmax",
+    "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "tanh",
+)  # fmt: skip
+SHAPES = ((), (3,), (4, 5), (2, 3, 4), (64, 80))
+LABELS = np.array([1, 0, 4, 2])
+
+# Name of the op, its arrays (integers get no gradient), its options.
+CASES = [
+    *[(name, (normal(*shape),), {}) for name in ELEMENTWISE for shape in SHAPES
+      if not (shape == () and "softmax" in name)],
+    ("gelu", (normal(4, 5),), {"approximate": True}),
+    ("leaky_relu", (normal(4, 5),), {"negative_slope": 0.01}),
+    ("relu", (3 * normal(4, 5),), {"negative_slope": 0.1, "max_value": 2.0, "threshold": 0.5}),
+    ("elu", (normal(4, 5),), {"alpha": 0.5}),
+    ("softmax", (normal(4, 5, 3),), {"axis": 1}),
+    ("log_softmax", (normal(4, 5, 3),), {"axis": 0}),
+    *[("dense", (normal(*lead, 3), normal(3, 4), normal(4)), {"activation": activation})
+      for lead in ((2,), (5, 2), (0,)) for activation in ("linear", "relu", "tanh", "softmax")],
+    ("dense", (normal(5, 3), normal(3, 4), None), {"activation": "sigmoid"}),
+    ("flatten", (normal(4, 2, 3),), {}),
+    ("flatten", (normal(0, 2, 3),), {}),
+    ("rescale", (normal(4, 3),), {"scale": 0.5, "offset": -1.0}),
+    ("rescale", (normal(4, 3),), {"scale": 2}),
+    *[(name, (normal(4, 3), normal(4, 3)), {}) for name in
+      ("mean_absolute_error", "mean_squared_error", "sum_of_squares")],
+    ("mean_squared_error", (normal(4, 1), normal(4, 1)), {}),
+    ("mean_squared_error", (normal(4, 2, 3), normal(4, 2, 3)), {}),
+    ("binary_crossentropy", (one_hot(4, 3), probabilities(4, 3)), {}),
+    ("binary_crossentropy", (one_hot(4, 3), normal(4, 3)), {"from_logits": True}),
+    ("binary_crossentropy", (one_hot(4, 3), probabilities(4, 3)), {"label_smoothing": 0.1}),
+    ("categorical_crossentropy", (one_hot(4, 5), probabilities(4, 5)), {}),
+    ("categorical_crossentropy", (one_hot(4, 5), 100 * normal(4, 5)), {"from_logits": True}),
+    ("sparse_categorical_crossentropy", (LABELS, probabilities(4, 5)), {}),
+    ("sparse_categorical_crossentropy", (LABELS, normal(4, 5)), {"from_logits": True}),
+    ("sparse_categorical_crossentropy", (LABELS, 100 * normal(4, 5)), {"from_logits": True}),
+    ("sparse_categorical_crossentropy", (LABELS, probabilities(4, 5)), {"ignore_class": 0}),
+    ("sparse_categorical_crossentropy", (LABELS[:, None], normal(4, 5)), {"from_logits": True}),
+    ("softmax_crossentropy", (LABELS, normal(4, 5)), {}),
+    ("softmax_crossentropy", (LABELS, 100 * normal(4, 5)), {}),
+    ("softmax_crossentropy", (one_hot(4, 5), normal(4, 5)), {}),
+    ("softmax_crossentropy", (probabilities(4, 5), 100 * normal(4, 5)), {}),
+]  # fmt: skip
+
+
+def registered():
+    return {name for name, kernels in KERNELS.items() if kernels and not name.startswith("test_")}
+
+
+def test_every_kernel_has_a_case():
+    assert registered() <= {name for name, _, _ in CASES}
+
+
+def tensors_of(backend, arrays, dtype):
+    made = []
+    for array in arrays:
+        if array is None:
+            made.append(None)
+        elif array.dtype.kind == "i":
+            made.append(Tensor(backend.asarray(array, "int64")))
+        else:
+            made.append(Tensor(backend.asarray(array, dtype), requires_grad=True))
+    return made
+
+
+def run(backend, function, arrays, dtype):
+    """Results, and gradients of a weighted sum of them, as NumPy arrays."""
+    tensors = tensors_of(backend, arrays, dtype)
+    out = function(*tensors)
+    outs = out if isinstance(out, tuple) else (out,)
+    weights = [np.random.default_rng(i).standard_normal(o.shape) for i, o in enumerate(outs)]
+    found = sweep([(o, backend.asarray(w, dtype)) for o, w in zip(outs, weights, strict=True)])
+    wanted = [t for t in tensors if t is not None and t.requires_grad]
+    return (
+        [backend.to_numpy(o.data) for o in outs],
+        [backend.to_numpy(found[vertex_of(t)]) for t in wanted],
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "arrays", "options"), CASES, ids=[
+    f"{name}-{i}" for i, (name, _, _) in enumerate(CASES)])  # fmt: skip
+def test_kernel_equals_definition(backend, name, arrays, options, dtype):
+    made = OPS[name]
+    rtol, atol = (2e-5, 2e-5) if dtype == "float32" else (1e-10, 1e-12)
+    fast = run(backend, lambda *a: made(*a, **options), arrays, dtype)
+    xp = differentiable(backend.xp)
+    slow = run(backend, lambda *a: made.definition(xp, *a, **options), arrays, dtype)
+    for ours, theirs in zip(fast[0] + fast[1], slow[0] + slow[1], strict=True):
+        assert ours.dtype == theirs.dtype == np.dtype(dtype)
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize(("name", "arrays", "options"), CASES, ids=[
+    f"{name}-{i}" for i, (name, _, _) in enumerate(CASES)])  # fmt: skip
+def test_second_derivatives_replay_the_definition(name, arrays, options):
+    """The gradient of the gradient, through the kernel's node, against the definition's own."""
+    made, place = OPS[name], lamina.backend.get("numpy")
+    xp = differentiable(place.xp)
+
+    def second(function):
+        tensors = tensors_of(place, arrays, "float64")
+        wanted = [t for t in tensors if t is not None and t.requires_grad]
+        out = function(*tensors)
+        outs = out if isinstance(out, tuple) else (out,)
+        roots = [(o * o, Tensor(np.ones(o.shape))) for o in outs]
+        first = sweep(roots, [vertex_of(t) for t in wanted], create_graph=True)
+        found = sweep([(first[t] * first[t], np.ones(t.shape)) for t in wanted if t in first])
+        return [found[t] for t in wanted if t in found]
+
+    ours = second(lambda *a: made(*a, **options))
+    theirs = second(lambda *a: made.definition(xp, *a, **options))
+    assert len(ours) == len(theirs) > 0
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10)
+
+
+def test_a_wrong_kernel_is_caught(monkeypatch):
+    monkeypatch.setitem(
+        KERNELS["relu"], "numpy", lambda xp, needs, x, **_: (x * (x > 0), lambda g: (g * 1.001,))
+    )
+    with pytest.raises(AssertionError):
+        test_kernel_equals_definition(_Plain, "relu", (np.array([1.0, -1.0]),), {}, "float64")
+
+
+class _Plain:
+    name, xp = "numpy", np
+    asarray = staticmethod(lambda data, dtype: np.asarray(data, dtype))
+    to_numpy = staticmethod(np.asarray)
+
+
+def test_a_kernel_may_decline(monkeypatch):
+    @op
+    def test_declined(xp, x):
+        return x * 3.0
+
+    @kernel("test_declined")
+    def declines(xp, needs, x):
+        return NotImplemented
+
+    try:
+        x = Tensor(np.ones(2), requires_grad=True)
+        ops.stop_gradient(x)
+        assert float(lamina.xp.sum(test_declined(x))) == 6.0
+    finally:
+        del KERNELS["test_declined"], OPS["test_declined"]
