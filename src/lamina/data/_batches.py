@@ -34,6 +34,8 @@ class ArrayBatches:
             number of its first row, or of all its rows; gives it converted and checked.
     """
 
+    is_spent_by_use = False
+
     def __init__(self, arrays, dtypes, batch_size, place, convert):
         self.rows = arrays[0].shape[0]
         self.batch_size = min(batch_size, self.rows)

@@ -8,7 +8,7 @@ from lamina import backend, config
 from lamina.autograd import _debug as debug
 from lamina.autograd import no_grad
 from lamina.layers import Input, Layer, _passes
-from lamina.layers._layer import _Structure
+from lamina.layers._holder import Structure
 from lamina.models.summary import summary
 from lamina.models.trainer import Trainer
 
@@ -82,8 +82,8 @@ class Model(Trainer, Layer):
     @property
     def input_dtype(self) -> str:
         """The dtype that inputs become: the first layer's, whole numbers where it counts things."""
-        if self._input_dtype[0] != _Structure.version:
-            self._input_dtype = _Structure.version, self._find_input_dtype()
+        if self._input_dtype[0] != Structure.version:
+            self._input_dtype = Structure.version, self._find_input_dtype()
         return self._input_dtype[1] or config.floatx()
 
     def _find_input_dtype(self) -> str | None:
@@ -126,7 +126,7 @@ class Model(Trainer, Layer):
                     before.to_numpy(parameter.data).copy(), before.dtype_name(parameter.dtype)
                 )
                 parameter.changed()
-        _Structure.changed()
+        Structure.changed()
         if state is not None:
             optimizer.build(self.trainable_weights)
             optimizer.set_state(state)

@@ -13,7 +13,7 @@ import math
 from lamina import backend, config
 from lamina.autograd import Tensor, no_grad, sweep
 from lamina.autograd import _debug as debug
-from lamina.layers._layer import _Structure
+from lamina.layers._holder import Structure
 from lamina.layers._passes import Pass
 from lamina.losses import Loss, prepare
 from lamina.models.chain import chain_of
@@ -63,7 +63,7 @@ class Step:
 
     def refresh(self) -> bool:
         """Look at the model's structure anew where it changed; tells whether it did."""
-        if self._version == _Structure.version:
+        if self._version == Structure.version:
             return False
         model = self.model
         self.parameters = model.trainable_weights
@@ -74,7 +74,7 @@ class Step:
         whole = any(layer.uses_whole_batch for layer in model.layers_within())
         self._divisible = self._place.name == "numpy" and not whole
         self._cuts = {}
-        self._version = _Structure.version
+        self._version = Structure.version
         return True
 
     def gradients(self, x, y, weights):
