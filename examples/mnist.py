@@ -57,7 +57,7 @@ def main(backend=None, full=False, quick=False, seed=0, verbose=1):
     model.fit(
         x_train,
         y_train,
-        batch_size=64,
+        batch_size=128,
         epochs=2 if quick else 15,
         callbacks=[schedule],
         verbose=verbose,
