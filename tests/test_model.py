@@ -151,6 +151,25 @@ def test_freezing_one_layer_leaves_the_momentum_of_the_others():
     same(run(True), run(False))
 
 
+def test_a_layer_that_was_frozen_finds_its_momentum_again(backend):
+    model = network(backend.backend, dropout=0)
+    model.compile(lamina.optimizers.SGD(0.01, momentum=0.5), "mse")
+    model.train_on_batch(X, Y)
+    before = model.get_weights()
+    nothing = np.zeros(len(X))
+    model.train_on_batch(X, Y, sample_weight=nothing)  # moves by half of the last step
+    rested = model.get_weights()[0]
+    moved = rested - before[0]
+    model.layers[0].trainable = False
+    for _ in range(3):
+        model.train_on_batch(X, Y)
+    np.testing.assert_array_equal(model.get_weights()[0], rested)
+    model.layers[0].trainable = True
+    model.train_on_batch(X, Y, sample_weight=nothing)
+    again = model.get_weights()[0] - rested
+    np.testing.assert_allclose(again, moved / 2, rtol=1e-3, atol=1e-7)
+
+
 # ---- weights in files ----------------------------------------------------------------------------
 
 

@@ -293,6 +293,8 @@ class Layer(Holder):
 
 
 def _names_argument(function, name: str) -> bool:
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
     code = getattr(function, "__code__", None)
     if code is None:
         return False
