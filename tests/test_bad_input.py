@@ -39,7 +39,10 @@ def targets(model):
 
 def state(model):
     optimizer = model.optimizer.state() if model.optimizer.iterations else {}
-    arrays = {name: np.asarray(value) for name, value in optimizer.items()}
+    arrays = {
+        name: model.backend.to_numpy(value) if "/" in name else value
+        for name, value in optimizer.items()
+    }
     return model.built, model.get_weights(), arrays
 
 
@@ -345,6 +348,22 @@ def test_a_number_too_large_for_float32():
     x[1, 1] = 1e300
     with refused(ValueError, r"x must fit into float32, got 1e\+300 in row 1, column 1", model, x):
         model.fit(x, Y, verbose=0)
+
+
+@pytest.mark.parametrize("method", ["fit", "train_on_batch"])
+def test_data_on_the_device_is_checked_as_well(method, backend):
+    model = network(backend=backend.backend)
+    x, y, w = X.copy(), Y.copy(), np.ones(12)
+    x[3, 3], y[5], w[7] = np.inf, 3, -1
+    x, y, w = (backend.asarray(part) for part in (x, y, w))
+    good_x, good_y = backend.asarray(X), backend.asarray(Y)
+    with refused(ValueError, "got inf in row 3, column 3", model):
+        call(model, method, x, good_y)
+    with refused(ValueError, "between 0 and 1, got 3.0 in row 5", model):
+        call(model, method, good_x, y)
+    with refused(ValueError, "must not be negative", model):
+        call(model, method, good_x, good_y, sample_weight=w)
+    call(model, method, good_x, good_y > 0.5, sample_weight=good_y[:, 0] > 2)
 
 
 def test_weights_of_samples_and_classes():

@@ -576,6 +576,7 @@ def test_training_reaches_layers_inside_of_a_call_that_is_not_told():
     assert layer(x).item() == 1
     assert layer(x, training=True).item() == 2
     assert layer(x).item() == 1
+
     class Decorated(Told):
         call = lamina.no_grad()(Told.call)
 

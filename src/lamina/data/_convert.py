@@ -10,6 +10,7 @@ import numpy as np
 from lamina import backend
 from lamina.autograd import Tensor
 
+_HOST = backend.get("numpy")
 _PIECE = 1 << 22  # numbers looked at together
 
 
@@ -116,16 +117,19 @@ def to_backend(array, what: str, dtype, place, rows=0):
     Raises:
         ValueError: for NaN, infinity, and numbers too large for ``dtype``, naming the first row.
     """
+    home = place
+    if isinstance(array, np.ndarray) and hasattr(np, str(dtype)):
+        home = _HOST  # what comes from the host is looked at there, so that no device is waited for
     with np.errstate(over="ignore"):
-        converted = place.asarray(array, dtype)
-    xp = place.xp
+        converted = home.asarray(array, dtype)
+    xp = home.xp
     if xp.isdtype(converted.dtype, "real floating"):
         length = max(1, _PIECE // max(1, math.prod(converted.shape[1:])))
         for first in range(0, converted.shape[0], length):
             piece = converted[first : min(first + length, converted.shape[0]), ...]
-            if not place.scalar(xp.all(xp.isfinite(piece))):
-                raise _not_finite(array, place.to_numpy(piece), what, dtype, rows, first)
-    return converted
+            if not home.scalar(xp.all(xp.isfinite(piece))):
+                raise _not_finite(array, home.to_numpy(piece), what, dtype, rows, first)
+    return converted if home is place else place.asarray(converted)
 
 
 def _not_finite(array, piece, what, dtype, rows, first) -> ValueError:

@@ -1,6 +1,6 @@
 """The room of layers: one concept per file; ``_layer.py`` is what they all are."""
 
-from lamina import kernels as _kernels  # the fast paths of the ops that layers are made of
+from lamina import kernels as _kernels  # noqa: F401  the fast paths of ops
 from lamina.layers._layer import Layer
 from lamina.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from lamina.layers.dense import Dense

@@ -3,7 +3,7 @@
 One ``Feed`` serves one call of ``fit``, ``evaluate`` or ``predict``.
 """
 
-from lamina import config
+from lamina import backend, config
 from lamina.data import (
     ArrayBatches,
     IterableBatches,
@@ -105,14 +105,18 @@ class Feed:
             dtype: what it becomes.
             rows: the number of its first row in the whole, or those of all its rows.
         """
-        if self.place.owns(piece) and self.place.xp.isdtype(piece.dtype, "bool"):
-            piece = self.place.asarray(piece, dtype)
+        if backend.namespace(piece).isdtype(piece.dtype, "bool"):
+            piece = backend.of(piece).asarray(piece, "int32")
         if name == "y" and self.loss is not None and isinstance(rows, int):
             check_labels(piece, self.model.output_shape, self.loss, rows)
-        piece = to_backend(piece, name, dtype, self.place, rows)
-        if name == "sample_weight" and self.place.scalar(self.place.xp.any(piece < 0)):
+        converted = to_backend(piece, name, dtype, self.place, rows)
+        if name == "sample_weight" and backend.of(piece).scalar(_any_below_zero(piece)):
             raise ValueError("sample weights must not be negative: use 0 to leave a sample out")
-        return piece
+        return converted
+
+
+def _any_below_zero(array):
+    return backend.namespace(array).any(array < 0)
 
 
 class _Outputs:
