@@ -49,7 +49,7 @@ class Wide(lamina.Model):
         return self.out(self.drop(both, training=training))
 
 
-# ---- subclassed models -----------------------------------------------------------------------
+# ---- subclassed models ---------------------------------------------------------------------------
 
 
 def test_a_subclassed_model_learns(backend, no_sync):
@@ -101,7 +101,7 @@ def test_a_model_built_by_calling_it(backend):
     assert out.shape == (5, 1)
 
 
-# ---- freezing ---------------------------------------------------------------------------------
+# ---- freezing ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -151,7 +151,26 @@ def test_freezing_one_layer_leaves_the_momentum_of_the_others():
     same(run(True), run(False))
 
 
-# ---- weights in files --------------------------------------------------------------------------
+def test_a_layer_that_was_frozen_finds_its_momentum_again(backend):
+    model = network(backend.backend, dropout=0)
+    model.compile(lamina.optimizers.SGD(0.01, momentum=0.5), "mse")
+    model.train_on_batch(X, Y)
+    before = model.get_weights()
+    nothing = np.zeros(len(X))
+    model.train_on_batch(X, Y, sample_weight=nothing)  # moves by half of the last step
+    rested = model.get_weights()[0]
+    moved = rested - before[0]
+    model.layers[0].trainable = False
+    for _ in range(3):
+        model.train_on_batch(X, Y)
+    np.testing.assert_array_equal(model.get_weights()[0], rested)
+    model.layers[0].trainable = True
+    model.train_on_batch(X, Y, sample_weight=nothing)
+    again = model.get_weights()[0] - rested
+    np.testing.assert_allclose(again, moved / 2, rtol=1e-3, atol=1e-7)
+
+
+# ---- weights in files ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
@@ -222,7 +241,7 @@ def test_weights_need_a_built_model_a_suffix_and_leave(tmp_path):
         network().load_weights(tmp_path / "none.npz")
 
 
-# ---- backends -----------------------------------------------------------------------------------
+# ---- backends ------------------------------------------------------------------------------------
 
 OPTIMIZERS = [
     lambda: lamina.optimizers.SGD(0.05, momentum=0.9),
@@ -281,7 +300,9 @@ def test_two_backends_in_one_program(backend):
     for model in models:
         model.compile(lamina.optimizers.SGD(0.1), "mse")
     for start in (0, 10, 20):
-        one, other = (m.train_on_batch(X[start : start + 10], Y[start : start + 10]) for m in models)
+        one, other = (
+            m.train_on_batch(X[start : start + 10], Y[start : start + 10]) for m in models
+        )
         np.testing.assert_allclose(one, other, rtol=1e-5)
     same(models[0].get_weights(), models[1].get_weights(), exactly=False)
 
@@ -314,7 +335,7 @@ def test_unknown_backends(name, error, match):
     assert str(model.backend) == "numpy"
 
 
-# ---- seeds and copies -----------------------------------------------------------------------
+# ---- seeds and copies ----------------------------------------------------------------------------
 
 
 def test_the_same_seed_gives_the_same_run_bit_for_bit(backend):

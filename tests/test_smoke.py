@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 
 import lamina
 from lamina import layers
@@ -30,6 +31,26 @@ def test_xor_is_learned_and_predicted():
     history = model.fit(x, y, batch_size=4, epochs=300, verbose=0)
     assert history.history["accuracy"][-1] == 1
     np.testing.assert_array_equal(np.round(model.predict(x, verbose=0)), y)
+
+
+def test_weights_go_to_a_file_and_to_another_backend(tmp_path):
+    pytest.importorskip("array_api_strict")
+    x = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)
+    models = []
+    for place in ("numpy", "array_api_strict:device1"):
+        model = lamina.Sequential(
+            [layers.Input((3,)), layers.Dense(4, "relu"), layers.Dense(1)], backend=place
+        )
+        model.compile("sgd", "mse")
+        models.append(model)
+    here, there = models
+    here.save_weights(tmp_path / "weights.npz")
+    there.load_weights(tmp_path / "weights.npz")
+    for model in models:
+        model.fit(x, x[:, :1], epochs=3, verbose=0)
+    np.testing.assert_allclose(
+        here.predict(x, verbose=0), there.predict(x, verbose=0), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_digits_are_read():

@@ -1,4 +1,4 @@
-"""Training: what compile, fit, evaluate, predict and their kin mean, and that their numbers are right."""
+"""Training: what compile, fit, evaluate and predict mean, and that their numbers are right."""
 
 import gc
 import itertools
@@ -84,7 +84,7 @@ for _hook in (
     setattr(Watch, f"on_{_hook}", _note(_hook))
 
 
-# ---- the arithmetic of fit ----------------------------------------------------------------------
+# ---- the arithmetic of fit -----------------------------------------------------------------------
 
 
 def test_every_step_is_the_one_computed_by_hand(backend, no_sync):
@@ -194,7 +194,7 @@ def test_no_epochs_change_nothing():
     same(before, model.get_weights())
 
 
-# ---- validation -------------------------------------------------------------------------------
+# ---- validation ----------------------------------------------------------------------------------
 
 
 def test_validation_split_is_the_tail_before_shuffling():
@@ -266,7 +266,7 @@ def test_a_spent_generator_validates_once():
     assert len(history["loss"]) == 2
 
 
-# ---- weights of samples -------------------------------------------------------------------------
+# ---- weights of samples --------------------------------------------------------------------------
 
 REDUCTIONS = ["sum_over_batch_size", "mean", "sum", "mean_with_sample_weight"]
 
@@ -326,9 +326,13 @@ def test_class_weights_are_sample_weights(one_hot):
         model.compile("sgd", loss)
         models.append(model)
     by_class = models[0].fit(X, y, class_weight=weights, epochs=2, verbose=0).history
-    by_sample = models[1].fit(
-        X, y, sample_weight=np.array([weights.get(c, 1.0) for c in labels]), epochs=2, verbose=0
-    ).history
+    by_sample = (
+        models[1]
+        .fit(
+            X, y, sample_weight=np.array([weights.get(c, 1.0) for c in labels]), epochs=2, verbose=0
+        )
+        .history
+    )
     assert by_class == by_sample
     same(models[0].get_weights(), models[1].get_weights())
     one = models[0].train_on_batch(X, y, class_weight=weights)
@@ -362,11 +366,13 @@ def test_weights_per_value_of_a_sequence():
     np.testing.assert_allclose(found, (values * w).mean(), rtol=1e-5)
     found = model.test_on_batch(x, y, sample_weight=w[:, 0])
     np.testing.assert_allclose(found, (values * w[:, :1]).mean(), rtol=1e-5)
-    with pytest.raises(ValueError, match=r"one weight per value of the loss \(4, 6\) or per sample"):
+    with pytest.raises(
+        ValueError, match=r"one weight per value of the loss \(4, 6\) or per sample"
+    ):
         model.test_on_batch(x, y, sample_weight=w[:, :3])
 
 
-# ---- steps, iterables, generators ---------------------------------------------------------------
+# ---- steps, iterables, generators ----------------------------------------------------------------
 
 
 def batches(size=10, weights=False):
@@ -435,7 +441,14 @@ def test_arrays_go_on_from_epoch_to_epoch():
     model, other = line(), line()
     watch = Watch()
     model.fit(
-        X, Y, batch_size=10, steps_per_epoch=3, epochs=5, shuffle=False, verbose=0, callbacks=[watch]
+        X,
+        Y,
+        batch_size=10,
+        steps_per_epoch=3,
+        epochs=5,
+        shuffle=False,
+        verbose=0,
+        callbacks=[watch],
     )
     other.fit(X, Y, batch_size=10, epochs=3, shuffle=False, verbose=0)
     same(model.get_weights(), other.get_weights())
@@ -453,7 +466,7 @@ def test_steps_of_evaluate_and_predict():
     assert model.predict(itertools.cycle([X]), steps=3, verbose=0).shape == (150, 1)
 
 
-# ---- what data may be -----------------------------------------------------------------------------
+# ---- what data may be ----------------------------------------------------------------------------
 
 
 def as_pandas():
@@ -532,7 +545,7 @@ def test_right_arrays_are_not_copied():
     assert peak < x.nbytes // 2
 
 
-# ---- what comes back ----------------------------------------------------------------------------
+# ---- what comes back -----------------------------------------------------------------------------
 
 
 def test_return_values():
@@ -622,14 +635,16 @@ def test_accuracy_goes_by_shapes(loss, labels, units, expected, backend):
 
 
 def test_two_metrics_of_one_name():
-    model = line(metrics=[lamina.metrics.MeanAbsoluteError("a"), lamina.metrics.MeanSquaredError("a")])
+    model = line(
+        metrics=[lamina.metrics.MeanAbsoluteError("a"), lamina.metrics.MeanSquaredError("a")]
+    )
     before = model.get_weights()
     with pytest.raises(ValueError, match='two metrics are called "a"'):
         model.fit(X, Y, verbose=0)
     same(before, model.get_weights())
 
 
-# ---- losses -------------------------------------------------------------------------------------
+# ---- losses --------------------------------------------------------------------------------------
 
 
 def test_a_loss_may_be_a_function_of_samples_or_one_number(backend):
@@ -665,7 +680,10 @@ def test_one_number_for_a_batch_cannot_be_weighted():
 @pytest.mark.parametrize(
     "loss, match",
     [
-        (lambda y, p: lamina.xp.ones((7,)) * lamina.xp.sum(p), r"one value per sample or one number"),
+        (
+            lambda y, p: lamina.xp.ones((7,)) * lamina.xp.sum(p),
+            r"one value per sample or one number",
+        ),
         (lambda y, p: y * 1.0, "does not depend on the outputs"),
     ],
 )
@@ -678,7 +696,10 @@ def test_a_loss_that_cannot_be_trained_on(loss, match):
 
 
 def test_a_factor_of_the_loss():
-    one, other = line(lamina.optimizers.SGD(0.1), loss_weights=0.5), line(lamina.optimizers.SGD(0.05))
+    one, other = (
+        line(lamina.optimizers.SGD(0.1), loss_weights=0.5),
+        line(lamina.optimizers.SGD(0.05)),
+    )
     assert one.train_on_batch(X, Y) == pytest.approx(other.train_on_batch(X, Y) / 2)
     same(one.get_weights(), other.get_weights(), rtol=1e-6)
 
@@ -737,7 +758,7 @@ def test_accumulated_gradients_are_one_large_batch():
     same(small.get_weights(), large.get_weights(), rtol=1e-5, atol=1e-6)
 
 
-# ---- shards -------------------------------------------------------------------------------------
+# ---- shards --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -797,7 +818,13 @@ def test_any_number_of_workers_gives_the_same_run_bit_for_bit(big, workers):
         workers(count)
         model = big_network()
         history = model.fit(
-            x, y, batch_size=256, epochs=2, verbose=0, validation_split=0.1, sample_weight=x[:, 0] ** 2
+            x,
+            y,
+            batch_size=256,
+            epochs=2,
+            verbose=0,
+            validation_split=0.1,
+            sample_weight=x[:, 0] ** 2,
         ).history
         runs.append((history, model.get_weights()))
     for history, weights in runs[1:]:
@@ -891,7 +918,9 @@ def test_an_error_in_one_shard_is_raised_and_changes_nothing(big, workers):
                 raise ArithmeticError("ninety-nine")
             return inputs
 
-    model = lamina.Sequential([layers.Input((64,)), Sometimes(), layers.Dense(256), layers.Dense(5)])
+    model = lamina.Sequential(
+        [layers.Input((64,)), Sometimes(), layers.Dense(256), layers.Dense(5)]
+    )
     model.compile("adam", lamina.losses.SparseCategoricalCrossentropy(from_logits=True))
     before = model.get_weights()
     bad = x.copy()
@@ -909,7 +938,7 @@ def test_callbacks_are_called_in_order():
     model, watch = line(), Watch()
     model.fit(X, Y, batch_size=25, epochs=2, validation_data=(X, Y), validation_batch_size=50,
               verbose=0, callbacks=[watch])  # fmt: skip
-    epoch = lambda n: [  # noqa: E731
+    epoch = lambda n: [
         ("epoch_begin", n),
         ("train_batch_begin", 0), ("train_batch_end", 0),
         ("train_batch_begin", 1), ("train_batch_end", 1),
@@ -1009,7 +1038,8 @@ def test_ctrl_c_restores_the_best_weights():
     model.fit(
         X, Y, batch_size=10, epochs=9, validation_split=0.2, verbose=0,
         callbacks=[
-            callbacks.EarlyStopping(patience=99, restore_best_weights=True), Keep(), PressCtrlC(6, 2)
+            callbacks.EarlyStopping(patience=99, restore_best_weights=True), Keep(),
+            PressCtrlC(6, 2),
         ],
     )  # fmt: skip
     same(model.get_weights(), best[min(best)])
@@ -1047,7 +1077,12 @@ def test_what_fit_prints(capsys):
 
 def test_metrics_and_losses_stay_on_the_device(backend, no_sync):
     model = lamina.Sequential(
-        [layers.Input((3,)), layers.Dense(8, "relu"), layers.Dropout(0.2), layers.Dense(1, "sigmoid")],
+        [
+            layers.Input((3,)),
+            layers.Dense(8, "relu"),
+            layers.Dropout(0.2),
+            layers.Dense(1, "sigmoid"),
+        ],
         backend=backend.backend,
     )
     model.compile(
@@ -1063,7 +1098,7 @@ def test_metrics_and_losses_stay_on_the_device(backend, no_sync):
     assert history["loss"][-1] < history["loss"][0]
 
 
-# ---- recompiling, memory ----------------------------------------------------------------------
+# ---- recompiling, memory -------------------------------------------------------------------------
 
 
 def test_compiling_again_starts_a_new_optimizer_and_keeps_the_weights():

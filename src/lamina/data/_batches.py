@@ -34,6 +34,8 @@ class ArrayBatches:
             number of its first row, or of all its rows; gives it converted and checked.
     """
 
+    is_spent_by_use = False
+
     def __init__(self, arrays, dtypes, batch_size, place, convert):
         self.rows = arrays[0].shape[0]
         self.batch_size = min(batch_size, self.rows)
@@ -132,7 +134,9 @@ class IterableBatches:
         self._iterable = iterable
         self._convert = convert
         self.steps = len(iterable) if hasattr(iterable, "__len__") else None
-        self.is_spent_by_use = iter(iterable) is iterable if hasattr(iterable, "__iter__") else False
+        self.is_spent_by_use = (
+            iter(iterable) is iterable if hasattr(iterable, "__iter__") else False
+        )
 
     def epoch(self, order=None):
         """The batches from here on: all of an epoch, or of what a generator still has."""

@@ -158,7 +158,8 @@ def class_weights(labels, weights: dict) -> np.ndarray:
     """
     if not isinstance(weights, dict):
         raise TypeError(
-            f"class_weight maps class numbers to weights, such as {{0: 1.0, 1: 5.0}}, got {weights!r}"
+            "class_weight maps class numbers to weights, such as {0: 1.0, 1: 5.0}, got "
+            f"{weights!r}"
         )
     host = backend.of(labels).to_numpy(labels)
     if host.ndim == 2 and host.shape[1] > 1:

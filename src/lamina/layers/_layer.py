@@ -13,28 +13,19 @@ computes in ``call``; everything else on this page is what the library does arou
 
 import contextlib
 
-from lamina import backend, config, constraints, initializers, regularizers
+from lamina import backend, config, regularizers
 from lamina.autograd import Parameter, Tensor, no_grad
 from lamina.autograd import _debug as debug
 from lamina.backend.random import Generator, next_seed
 from lamina.layers import _passes
+from lamina.layers._holder import Holder, Structure
 from lamina.layers._names import unique_name
 from lamina.layers._options import sample_shape, unknown_option
 
 _ANY = 32  # stands for an axis of any length where shapes are found by trying
 
 
-class _Structure:
-    """Counts changes to any model's structure, so that lists of parameters can be kept."""
-
-    version = 0
-
-    @classmethod
-    def changed(cls) -> None:
-        cls.version += 1
-
-
-class Layer:
+class Layer(Holder):
     """A function of arrays with parameters.
 
     Args:
@@ -90,7 +81,7 @@ class Layer:
     # ---- what a layer of your own defines ---------------------------------------------------
 
     def build(self, input_shape) -> None:
-        """Make the parameters for inputs of ``input_shape``, whose first axis, None, is the batch."""
+        """Make the parameters for inputs of ``input_shape``; its first axis, the batch, is None."""
 
     def call(self, inputs):
         """The mathematics. May take ``training``: whether this is a step of training.
@@ -122,145 +113,6 @@ class Layer:
     def from_config(cls, config: dict) -> "Layer":
         """The layer that ``get_config`` described, not built yet."""
         return cls(**config)
-
-    # ---- parameters -------------------------------------------------------------------------
-
-    def add_weight(
-        self,
-        shape=(),
-        initializer="glorot_uniform",
-        dtype=None,
-        trainable=True,
-        regularizer=None,
-        constraint=None,
-        name=None,
-    ) -> Parameter:
-        """Make a parameter: in ``build``, as ``self.kernel = self.add_weight(...)``.
-
-        Args:
-            shape: its shape.
-            initializer: a name, an initializer, or a function (shape, dtype) -> array.
-            dtype: its dtype; None is the layer's.
-            trainable: False for numbers the layer keeps but no optimizer changes.
-            regularizer: a name or function of a penalty on it, added to the loss.
-            constraint: a name or function that it satisfies after every step.
-            name: its name within the layer.
-        """
-        place = self.backend
-        number = len(self._weights) + len(self._constants)
-        rng = Generator(self.seed, "weight", number)
-        dtype = dtype or self.dtype or config.floatx()
-        value = initializers.get(initializer)(tuple(shape), dtype, rng=rng)
-        parameter = Parameter(
-            place.asarray(value, dtype),
-            name=name or f"weight_{number}",
-            trainable=trainable and self._trainable,
-            regularizer=regularizers.get(regularizer),
-            constraint=constraints.get(constraint),
-        )
-        (self._weights if trainable else self._constants).append(parameter)
-        _Structure.changed()
-        return parameter
-
-    @property
-    def backend(self):
-        """Where its parameters live: its model's backend, or the one in use when it was built."""
-        if self._backend is None:
-            self._backend = backend.get()
-        return self._backend
-
-    @property
-    def trainable(self) -> bool:
-        """Whether its parameters are trained. Setting it freezes or frees the layers inside too."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
-        for parameter in self.own_weights():
-            if not any(parameter is constant for constant in self._constants):
-                parameter.trainable = self._trainable
-        for layer in self.sublayers():
-            layer.trainable = value
-        _Structure.changed()
-
-    def sublayers(self) -> list["Layer"]:
-        """The layers held by this layer's attributes, directly or in lists, tuples and dicts."""
-        found = []
-        for value in vars(self).values():
-            _collect_layers(value, found)
-        return found
-
-    def own_weights(self) -> list[Parameter]:
-        """Its parameters without those of the layers inside: from ``add_weight``, or attributes."""
-        own = [*self._weights, *self._constants]
-        for value in vars(self).values():
-            if isinstance(value, Parameter) and not any(value is p for p in own):
-                own.append(value)
-        return own
-
-    def layers_within(self) -> list["Layer"]:
-        """This layer and all layers inside it, each once, in order."""
-        found, stack = [], [self]
-        while stack:
-            layer = stack.pop()
-            if not any(layer is other for other in found):
-                found.append(layer)
-                stack.extend(reversed(layer.sublayers()))
-        return found
-
-    @property
-    def weights(self) -> list[Parameter]:
-        """All its parameters: the trainable ones of every layer first, then the others."""
-        trained, constants = [], []
-        for layer in self.layers_within():
-            for p in layer.own_weights():
-                (constants if any(p is c for c in layer._constants) else trained).append(p)
-        return trained + constants
-
-    @property
-    def trainable_weights(self) -> list[Parameter]:
-        """The parameters that an optimizer changes."""
-        return [p for p in self.weights if p.trainable]
-
-    @property
-    def non_trainable_weights(self) -> list[Parameter]:
-        """The parameters that no optimizer changes."""
-        return [p for p in self.weights if not p.trainable]
-
-    trainable_variables = trainable_weights
-    variables = weights
-
-    def get_weights(self) -> list:
-        """Copies of all parameters as NumPy arrays, in the order of ``weights``."""
-        return [p.numpy() for p in self.weights]
-
-    def set_weights(self, weights) -> None:
-        """Set all parameters at once, in the order of ``get_weights``.
-
-        Raises:
-            ValueError: for another number of arrays or another shape; then nothing is changed.
-        """
-        parameters, weights = self.weights, list(weights)
-        if len(weights) != len(parameters):
-            raise ValueError(
-                f"{self} has {len(parameters)} weights, got {len(weights)}: pass what "
-                "get_weights() of an equal layer gives"
-                + ("" if self.built else " (this one is not built yet: call it on a batch first)")
-            )
-        given = [self.backend.asarray(w.data if isinstance(w, Tensor) else w) for w in weights]
-        for parameter, value in zip(parameters, given, strict=True):
-            if tuple(value.shape) != tuple(parameter.shape):
-                raise ValueError(
-                    f'weight "{parameter.name}" of {self} has shape {tuple(parameter.shape)}, '
-                    f"got {tuple(value.shape)}: nothing was set"
-                )
-        for parameter, value in zip(parameters, given, strict=True):
-            parameter.assign(value)
-
-    def count_params(self) -> int:
-        """How many numbers its parameters hold together."""
-        return sum(p.size for p in self.weights)
 
     # ---- calling ----------------------------------------------------------------------------
 
@@ -349,30 +201,36 @@ class Layer:
             for layer, state in before:
                 vars(layer).clear()
                 vars(layer).update(state)
-            _Structure.changed()
+            Structure.changed()
             raise
 
     def compute_output_shape(self, input_shape) -> tuple:
         """The shape of the result for inputs of ``input_shape``; None stays None.
 
-        Found by running the layer on one sample of zeros, so no layer writes its shapes twice.
+        Found by running the layer on one sample, so no layer writes its shapes twice.
         """
         self.build_for(input_shape)
-        shape = self._shape_of_zeros(input_shape, 1)
+        shape = self._shape_of_sample(input_shape, 1)
         if None in input_shape[1:]:  # an axis of any length: what depends on it differs
-            longer = self._shape_of_zeros(input_shape, _ANY + 1)
-            shape = self._shape_of_zeros(input_shape, _ANY)
+            longer = self._shape_of_sample(input_shape, _ANY + 1)
+            shape = self._shape_of_sample(input_shape, _ANY)
             shape = tuple(n if n == m else None for n, m in zip(shape, longer, strict=True))
         return (input_shape[0], *shape[1:])
 
-    def _shape_of_zeros(self, input_shape, unknown: int) -> tuple:
-        """The shape of the result for one sample of zeros, its unknown axes so long."""
-        place = self.backend
-        probe = (1, *[unknown if n is None else n for n in input_shape[1:]])
+    def _shape_of_sample(self, input_shape, unknown: int) -> tuple:
+        """The shape of the result for one sample, its unknown axes so long."""
         dtype = "int32" if self.takes_integers else self.dtype or config.floatx()
-        with no_grad(), _passes.Pass(), place.scope():
-            zeros = place.xp.zeros(probe, dtype=place.dtype(dtype), device=place.device)
-            return tuple(self(zeros, training=False).shape)
+        with no_grad(), _passes.Pass(), self.backend.scope(), debug.debug_nans(False):
+            return tuple(self(self.sample(input_shape, unknown, dtype), training=False).shape)
+
+    def sample(self, input_shape, unknown: int, dtype: str) -> Tensor:
+        """A sample to try the layer on: halves, which most functions take, or whole zeros."""
+        place = self.backend
+        shape = (1, *[unknown if n is None else n for n in input_shape[1:]])
+        value = 0 if "int" in dtype else 0.5
+        return Tensor._of(
+            place.xp.full(shape, value, dtype=place.dtype(dtype), device=place.device)
+        )
 
     def random(self) -> Generator:
         """The stream of this call's random numbers, such as a dropout mask's.
@@ -435,6 +293,8 @@ class Layer:
 
 
 def _names_argument(function, name: str) -> bool:
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
     code = getattr(function, "__code__", None)
     if code is None:
         return False
@@ -444,14 +304,3 @@ def _names_argument(function, name: str) -> bool:
 def _snapshot(layer) -> dict:
     """What a layer is, to go back to: its attributes, lists copied."""
     return {name: [*v] if type(v) is list else v for name, v in vars(layer).items()}
-
-
-def _collect_layers(value, found) -> None:
-    if isinstance(value, Layer):
-        found.append(value)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _collect_layers(item, found)
-    elif isinstance(value, dict):
-        for item in value.values():
-            _collect_layers(item, found)

@@ -42,7 +42,6 @@ class Pass:
     def __exit__(self, *exc_info):
         _current.value = self._before
 
-
     def draw(self, layer) -> int:
         """How often ``layer`` asked for random numbers before in this pass."""
         if self._draws is None:

@@ -87,7 +87,9 @@ class Normalization(Layer):
             piece = data[start : min(start + step, data.shape[0]), ...]
             piece = host.asarray(piece, "float64")
             if not bool(xp.all(xp.isfinite(piece))):
-                raise ValueError(f"{self} cannot adapt to data with NaN or infinity: remove it first")
+                raise ValueError(
+                    f"{self} cannot adapt to data with NaN or infinity: remove it first"
+                )
             n = math.prod(piece.shape[a] for a in over)
             piece_mean = xp.mean(piece, axis=over, keepdims=True)
             piece_squares = xp.sum((piece - piece_mean) ** 2, axis=over, keepdims=True)
@@ -125,7 +127,9 @@ class Normalization(Layer):
         xp = self.backend.xp
         for parameter, value in ((self.mean, mean), (self.variance, variance)):
             value = self.backend.asarray(value, parameter.dtype)
-            parameter.assign(xp.broadcast_to(xp.reshape(value, _fit(value, parameter)), parameter.shape))
+            parameter.assign(
+                xp.broadcast_to(xp.reshape(value, _fit(value, parameter)), parameter.shape)
+            )
 
     def _axes(self, ndim: int) -> tuple[int, ...]:
         if self.axis is None:
@@ -144,7 +148,9 @@ class Normalization(Layer):
         if self.built:
             for n, m in zip(self.mean.shape, shape, strict=True):
                 if n not in (1, m):
-                    raise self.input_error(f"samples of shape {tuple(self._input_shape[1:])}", shape)
+                    raise self.input_error(
+                        f"samples of shape {tuple(self._input_shape[1:])}", shape
+                    )
 
     def get_config(self):
         mean, variance = self.input_mean, self.input_variance

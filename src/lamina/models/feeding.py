@@ -13,7 +13,7 @@ from lamina.data import (
     to_backend,
 )
 from lamina.layers._options import whole_number
-from lamina.losses import check_labels, wants_integers
+from lamina.losses import check_labels, prepare, wants_integers
 
 
 class Feed:
@@ -39,7 +39,8 @@ class Feed:
             for given, name in ((y, "y"), (weights, "sample_weight"), (batch_size, "batch_size")):
                 if given is not None:
                     raise ValueError(
-                        f"x is an iterable of batches, which brings its own {name}: leave {name} out"
+                        f"x is an iterable of batches, which brings its own {name}: leave {name} "
+                        "out"
                     )
             return IterableBatches(x, lambda *parts: self.batch(*parts, classes=classes))
         size = 32 if batch_size is None else whole_number("fit", "batch_size", batch_size)
@@ -66,6 +67,10 @@ class Feed:
             raise ValueError("y is missing: pass one target per sample")
         given = zip((x, y, weights), NAMES, strict=True)
         x, y, weights = (None if part is None else as_array(part, name) for part, name in given)
+        if not x.ndim:
+            raise ValueError("x must have one row per sample, got a single number: pass [[x]]")
+        if self.model.built:
+            self.model.check_input(x.shape)
         check_rows(x, y, weights)
         if classes is not None:
             if weights is not None:
@@ -75,7 +80,15 @@ class Feed:
                 )
             weights = class_weights(y, classes)
         self.model.build_from(x)
+        if y is not None and self.loss is not None:
+            self._check_targets(y)
         return x, y, weights
+
+    def _check_targets(self, y) -> None:
+        """Raise where the shape of y does not fit the model's outputs and the loss."""
+        shape = (y.shape[0], *self.model.output_shape[1:])
+        if None not in shape:
+            prepare(y, _Outputs(shape), self.loss)
 
     def _dtypes(self) -> tuple:
         inputs = self.model.input_dtype
@@ -102,10 +115,15 @@ class Feed:
         return piece
 
 
+class _Outputs:
+    """Outputs of which only the shape is known yet."""
+
+    def __init__(self, shape):
+        self.shape = shape
+
+
 def check_rows(x, y, weights) -> None:
     """Raise where x has no rows, or y or weights have not as many."""
-    if not x.ndim:
-        raise ValueError("x must have one row per sample, got a single number: pass [[x]]")
     for part, name in zip((y, weights), NAMES[1:], strict=True):
         if part is not None and not part.ndim:
             raise ValueError(f"{name} must have one row per sample, got a single number")

@@ -15,7 +15,9 @@ class Figures:
 
     def __init__(self, loss, wanted, weighted):
         self._loss = loss
-        self._wanted = [(m, False) for m in _as_list(wanted)] + [(m, True) for m in _as_list(weighted)]
+        self._wanted = [(m, False) for m in _as_list(wanted)] + [
+            (m, True) for m in _as_list(weighted)
+        ]
         for identifier, _ in self._wanted:
             if isinstance(identifier, str) and identifier not in _RESOLVED:
                 metrics.get(identifier)  # a wrong name is told at compile, not in the first step

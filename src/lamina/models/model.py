@@ -1,13 +1,14 @@
 """Model: a layer that is trained.
 
-Subclass it and write ``call``, or stack layers with ``Sequential``. What a model is stands here; how
-it trains stands in ``trainer.py``, one step of it in ``step.py``.
+Subclass it and write ``call``, or stack layers with ``Sequential``. What a model is stands here;
+how it trains stands in ``trainer.py``, one step of it in ``step.py``.
 """
 
 from lamina import backend, config
-from lamina.autograd import Tensor, no_grad
+from lamina.autograd import _debug as debug
+from lamina.autograd import no_grad
 from lamina.layers import Input, Layer, _passes
-from lamina.layers._layer import _Structure
+from lamina.layers._holder import Structure
 from lamina.models.summary import summary
 from lamina.models.trainer import Trainer
 
@@ -61,13 +62,11 @@ class Model(Trainer, Layer):
         raise unknown(f"layer of {self}", name, [layer.name for layer in layers])
 
     def build(self, input_shape) -> None:
-        """Make all parameters, by running ``call`` on one sample of zeros."""
+        """Make all parameters, by running ``call`` on one sample."""
         self.place_layers()
-        probe = tuple(1 if n is None else n for n in input_shape)
-        place = self.backend
-        with no_grad(), _passes.Pass():
-            zeros = place.xp.zeros(probe, dtype=place.dtype(self.input_dtype), device=place.device)
-            self._output_shape = (None, *self.call(Tensor._of(zeros)).shape[1:])
+        with no_grad(), _passes.Pass(), debug.debug_nans(False):
+            out = self.call(self.sample(input_shape, 1, self.input_dtype))
+            self._output_shape = (None, *out.shape[1:])
 
     def place_layers(self) -> None:
         """Tell the layers that hold no parameters yet which backend theirs go to."""
@@ -83,8 +82,8 @@ class Model(Trainer, Layer):
     @property
     def input_dtype(self) -> str:
         """The dtype that inputs become: the first layer's, whole numbers where it counts things."""
-        if self._input_dtype[0] != _Structure.version:
-            self._input_dtype = _Structure.version, self._find_input_dtype()
+        if self._input_dtype[0] != Structure.version:
+            self._input_dtype = Structure.version, self._find_input_dtype()
         return self._input_dtype[1] or config.floatx()
 
     def _find_input_dtype(self) -> str | None:
@@ -127,7 +126,7 @@ class Model(Trainer, Layer):
                     before.to_numpy(parameter.data).copy(), before.dtype_name(parameter.dtype)
                 )
                 parameter.changed()
-        _Structure.changed()
+        Structure.changed()
         if state is not None:
             optimizer.build(self.trainable_weights)
             optimizer.set_state(state)

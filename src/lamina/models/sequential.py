@@ -1,7 +1,7 @@
 """Sequential: layers one after the other."""
 
 from lamina.layers import Input, Layer
-from lamina.layers._layer import _Structure
+from lamina.layers._holder import Structure
 from lamina.models.chain import links_of
 from lamina.models.model import Model
 
@@ -38,12 +38,14 @@ class Sequential(Model):
         if any(layer is other for other in self.stack):
             raise ValueError(f"{layer} is in {self} already: a layer can be stacked once")
         if any(layer.name == other.name for other in self.stack):
-            raise ValueError(f'two layers of {self} are named "{layer.name}": give one another name')
+            raise ValueError(
+                f'two layers of {self} are named "{layer.name}": give one another name'
+            )
         if isinstance(layer, Input) and self.stack:
             raise ValueError(f"{layer} declares the input of {self} and must come first")
         before = self._output_shape
         self.stack.append(layer)
-        _Structure.changed()
+        Structure.changed()
         try:
             if self.built:
                 self.place_layers()
@@ -63,7 +65,7 @@ class Sequential(Model):
         if not self.stack:
             raise ValueError(f"{self} has no layer to take off")
         layer = self.stack.pop()
-        _Structure.changed()
+        Structure.changed()
         if self.built:
             self.built = bool(self.layers)
             self._find_output_shape(self._input_shape)

@@ -2,9 +2,10 @@
 
 A batch is cut into shards by a rule that looks at the batch and the model alone. Every shard runs
 forward and backward on a tape of its own, on whichever worker is free; the gradients are added in
-the order of the shards, and the optimizer moves once. Since neither the cut nor the order depends on
-the number of workers, neither do the numbers. The loss is a weighted sum of one value per sample,
-so the weights (1/n for a mean, sample weights, class weights) are simply the seed of the sweep.
+the order of the shards, and the optimizer moves once. Since neither the cut nor the order depends
+on the number of workers, neither do the numbers. The loss is a weighted sum of one value per
+sample, so the weights (1/n for a mean, sample weights, class weights) are simply the seed of the
+sweep.
 """
 
 import math
@@ -12,7 +13,7 @@ import math
 from lamina import backend, config
 from lamina.autograd import Tensor, no_grad, sweep
 from lamina.autograd import _debug as debug
-from lamina.layers._layer import _Structure
+from lamina.layers._holder import Structure
 from lamina.layers._passes import Pass
 from lamina.losses import Loss, prepare
 from lamina.models.chain import chain_of
@@ -64,7 +65,7 @@ class Step:
 
     def refresh(self) -> bool:
         """Look at the model's structure anew where it changed; tells whether it did."""
-        if self._version == _Structure.version:
+        if self._version == Structure.version:
             return False
         model = self.model
         self.parameters = model.trainable_weights
@@ -76,7 +77,7 @@ class Step:
         self._steady = self._place.name == "numpy"
         self._divisible = self._steady and not whole
         self._cuts = {}
-        self._version = _Structure.version
+        self._version = Structure.version
         return True
 
     def gradients(self, x, y, weights):
@@ -198,7 +199,7 @@ class Step:
         return f'the output of model "{self.model.name}" does not depend on its weights'
 
     def _add_penalties(self, part) -> None:
-        """Regularizers, once a step: their values to the loss, their gradients to the first part."""
+        """Regularizers, once a step: values to the loss, gradients to those of the first part."""
         roots = []
         for parameter in self._penalized:
             penalty = parameter.regularizer(parameter)

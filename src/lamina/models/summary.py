@@ -32,7 +32,9 @@ def _row(layer, depth):
     shape = layer._input_shape and layer.compute_output_shape(layer._input_shape)
     name = f"{'  ' * depth}{layer.name} ({type(layer).__name__})"
     count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
-    text = "?" if shape is None else f"({', '.join('None' if n is None else str(n) for n in shape)})"
+    text = (
+        "?" if shape is None else f"({', '.join('None' if n is None else str(n) for n in shape)})"
+    )
     return [name, text, count], layer
 
 

@@ -1,4 +1,4 @@
-"""Training, evaluating and predicting: compile, fit and their kin, as Keras users know them.
+"""Training, evaluating and predicting: fit and its kin, as Keras users know them.
 
 ``fit`` draws batches from a ``Feed`` (``feeding.py``), does steps (``step.py``), keeps figures
 (``figures.py``) and tells callbacks and the progress bar. Nothing waits for the device but a look
@@ -7,93 +7,26 @@ at the figures.
 
 import warnings
 
-from lamina import backend, losses, optimizers
+from lamina import backend
 from lamina.autograd import no_grad
 from lamina.backend.random import Generator
 from lamina.data import is_iterable_of_batches
 from lamina.layers import _passes
 from lamina.layers._options import unknown_option, whole_number
 from lamina.models.callbacks import CallbackList
+from lamina.models.compiled import Compiled
+from lamina.models.epochs import Epochs
 from lamina.models.exhausted import out_of_memory
 from lamina.models.feeding import Feed, split_off, unpacked
-from lamina.models.figures import Figures
 from lamina.models.interrupt import Interruptible
 from lamina.models.progress import ProgressBar
-from lamina.models.step import Step
 
 
-class Trainer:
+class Trainer(Compiled):
     """What a model can be asked to do with data. See ``Model``."""
 
     stop_training = False
-    optimizer = None
-    _step = None
     _epochs_seen = 0
-
-    def compile(
-        self,
-        optimizer="rmsprop",
-        loss=None,
-        loss_weights=None,
-        metrics=None,
-        weighted_metrics=None,
-        run_eagerly=False,
-        steps_per_execution=1,
-        jit_compile="auto",
-        auto_scale_loss=True,
-        **old,
-    ) -> None:
-        """Say how to train.
-
-        Args:
-            optimizer: a name or an optimizer.
-            loss: a name, a loss, or a function (y_true, y_pred) of one value per sample.
-            loss_weights: a factor of the loss.
-            metrics: names, metrics, or functions (y_true, y_pred), to watch.
-            weighted_metrics: metrics that sample and class weights apply to.
-            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for Keras's
-                sake; nothing is compiled here, so they change nothing.
-
-        Raises:
-            ValueError: for an unknown name, with the nearest right one.
-        """
-        if old:
-            raise unknown_option("compile", old, self.compile)
-        chosen = optimizers.get(optimizer)
-        loss = None if loss is None else losses.get(loss)
-        if loss is not None and loss.reduction in (None, "none"):
-            raise ValueError(
-                f'the loss "{loss.name}" has reduction=None, but training needs one number: '
-                'use reduction="sum_over_batch_size"'
-            )
-        figures = Figures(loss, metrics, weighted_metrics)
-        self._loss_weight = _loss_weight(loss_weights)
-        self.optimizer = chosen
-        self.loss = loss
-        self._figures = figures
-        self._step = Step(self, loss, self._loss_weight)
-        self._compiled = {
-            "loss": loss,
-            "loss_weights": loss_weights,
-            "metrics": metrics,
-            "weighted_metrics": weighted_metrics,
-        }
-
-    def __getstate__(self) -> dict:
-        """What ``copy`` and ``pickle`` keep: all but what the first step makes anew."""
-        state = {**vars(self), "_step": None, "_figures": None}
-        if self._step is not None:
-            kind, settings = type(self.optimizer), self.optimizer.get_config()
-            state["optimizer"] = kind, settings, self.optimizer.state(), self._step.number
-        return state
-
-    def __setstate__(self, state: dict) -> None:
-        vars(self).update(state)
-        if isinstance(self.optimizer, tuple):
-            kind, settings, moved, number = self.optimizer
-            self.compile(kind.from_config(settings), **self._compiled)
-            self.optimizer.set_state(moved)
-            self._step.number = number
 
     def build_from(self, x) -> None:
         """Build for the samples of the array ``x``, or check that they fit what was built."""
@@ -155,9 +88,7 @@ class Trainer:
         """
         if old:
             raise unknown_option("fit", old, self.fit)
-        self._require_compiled("fit")
-        if self.loss is None:
-            raise RuntimeError("fit needs a loss: name one in compile(loss=...)")
+        self._require_compiled("fit", loss=True)
         epochs = whole_number("fit", "epochs", epochs, 0)
         initial_epoch = whole_number("fit", "initial_epoch", initial_epoch, 0)
         steps_per_epoch = _steps("fit", "steps_per_epoch", steps_per_epoch)
@@ -187,7 +118,7 @@ class Trainer:
             )
             bar = ProgressBar(verbose)
             self.stop_training = False
-            batches = _Epochs(self, source, shuffle, steps_per_epoch)
+            batches = Epochs(source, self._shuffled if shuffle else None, steps_per_epoch)
             logs = {}
             calls.on_train_begin()
             try:
@@ -214,6 +145,12 @@ class Trainer:
                 bar.close()
             calls.on_train_end(logs)
         return calls.history
+
+    def _shuffled(self, rows: int):
+        """The order of the next epoch."""
+        order = Generator(self.seed, "shuffle", self._epochs_seen).permutation(rows)
+        self._epochs_seen += 1
+        return order
 
     def _validate(self, held, calls, steps, interrupt) -> dict:
         """The figures of the validation data, as an epoch's logs name them."""
@@ -299,7 +236,9 @@ class Trainer:
         source = Feed(self, self.loss).source(x, y, sample_weight, batch_size)
         with self.backend.scope():
             self._prepare()
-            calls = CallbackList(callbacks, model=self, steps=steps or source.steps, verbose=verbose)
+            calls = CallbackList(
+                callbacks, model=self, steps=steps or source.steps, verbose=verbose
+            )
             bar = ProgressBar(verbose)
             bar.begin(_least(steps, source.steps))
             found = self._run_test(source, calls, bar, steps)
@@ -358,7 +297,9 @@ class Trainer:
         place = self.backend
         results = []
         with place.scope(), no_grad():
-            calls = CallbackList(callbacks, model=self, steps=steps or source.steps, verbose=verbose)
+            calls = CallbackList(
+                callbacks, model=self, steps=steps or source.steps, verbose=verbose
+            )
             bar = ProgressBar(verbose)
             bar.begin(_least(steps, source.steps))
             calls.on_predict_begin()
@@ -376,7 +317,9 @@ class Trainer:
             calls.on_predict_end()
             bar.finish(step)
         if not results:
-            raise ValueError("there was no batch to predict from: pass an iterable that yields some")
+            raise ValueError(
+                "there was no batch to predict from: pass an iterable that yields some"
+            )
         host = backend.get("numpy")
         return results[0].copy() if len(results) == 1 else host.xp.concat(results, axis=0)
 
@@ -394,7 +337,7 @@ class Trainer:
         Returns:
             the loss before the step, or a list of it and the metrics, of this batch alone.
         """
-        self._require_compiled("train_on_batch")
+        self._require_compiled("train_on_batch", loss=True)
         x, y, weights = Feed(self, self.loss).batch(x, y, sample_weight, class_weight)
         backend.memory.keep()
         with self.backend.scope():
@@ -420,109 +363,9 @@ class Trainer:
         """The outputs for one batch, as a NumPy array."""
         x, _, _ = Feed(self, None, only_x=True).batch(x)
         with self.backend.scope(), no_grad():
-            return backend.get("numpy").xp.asarray(self.backend.to_numpy(self._outputs(x)), copy=True)
-
-    def reset_metrics(self) -> None:
-        """Begin the running figures anew."""
-        if self._step is not None:
-            self._figures.reset()
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names of the figures that ``evaluate`` returns, once a batch has been seen."""
-        return ["loss", *[metric.name for metric, _ in self._figures.metrics or ()]]
-
-    def _prepare(self) -> None:
-        if self._step.refresh() or not self.optimizer.built:
-            self.optimizer.build(self._step.parameters)
-
-    def _forget_batches(self) -> None:
-        """Drop what was kept on a backend that the model has left."""
-        if self._step is not None:
-            self._step.forget()
-            self._figures.forget()
-
-    def _require_compiled(self, method: str) -> None:
-        if self._step is None:
-            raise RuntimeError(
-                f"{method} needs to know how to train: call compile(optimizer, loss) before it"
+            return backend.get("numpy").xp.asarray(
+                self.backend.to_numpy(self._outputs(x)), copy=True
             )
-
-    def _shuffled(self, rows: int):
-        """The order of the next epoch."""
-        order = Generator(self.seed, "shuffle", self._epochs_seen).permutation(rows)
-        self._epochs_seen += 1
-        return order
-
-
-def _removed(name: str, today: str):
-    def method(self, *args, **kwargs):
-        raise AttributeError(f"{name} is gone from Keras and from here: {today}")
-
-    method.__name__ = name
-    return method
-
-
-for _name, _today in {
-    "predict_classes": "use predict(x).argmax(axis=-1), or (predict(x) > 0.5) for one sigmoid",
-    "predict_proba": "use predict(x)",
-    "fit_generator": "pass the generator to fit(x)",
-    "evaluate_generator": "pass the generator to evaluate(x)",
-    "predict_generator": "pass the generator to predict(x)",
-}.items():
-    setattr(Trainer, _name, _removed(_name, _today))
-
-
-class _Epochs:
-    """The epochs of a source; each iteration is one of them.
-
-    With ``steps_per_epoch`` an epoch may end within the data, and the next goes on from there.
-    """
-
-    def __init__(self, model, source, shuffle, steps_per_epoch):
-        self._model, self._source, self._shuffle = model, source, shuffle
-        self._per_epoch = steps_per_epoch
-        self._rest = None
-        self.steps = steps_per_epoch or source.steps
-
-    def _pass(self):
-        order = None
-        if self._shuffle and self._source.rows is not None:
-            order = self._model._shuffled(self._source.rows)
-        return iter(self._source.epoch(order))
-
-    def __iter__(self):
-        if self._per_epoch is None:
-            if getattr(self._source, "is_spent_by_use", False) and self._rest is not None:
-                warnings.warn(
-                    "the generator had no batches for another epoch: pass steps_per_epoch to share "
-                    "them out, or something that can be iterated again",
-                    stacklevel=4,
-                )
-                return
-            self._rest = True
-            yield from self._pass()
-            return
-        renewed = self._rest is None
-        for _ in range(self._per_epoch):
-            if self._rest is None:
-                self._rest = self._pass()
-            batch = next(self._rest, None)
-            if batch is None and not renewed and not getattr(
-                self._source, "is_spent_by_use", False
-            ):
-                self._rest = self._pass()
-                batch = next(self._rest, None)
-            if batch is None:
-                self._rest = None if not getattr(self._source, "is_spent_by_use", False) else iter(())
-                warnings.warn(
-                    "the data ran out before steps_per_epoch batches: lower steps_per_epoch, or "
-                    "pass more data",
-                    stacklevel=4,
-                )
-                return
-            renewed = False
-            yield batch
 
 
 class _Workers:
@@ -540,17 +383,6 @@ def _steps(method: str, name: str, value) -> int | None:
 
 def _rows(weights, rows):
     return None if weights is None else weights[rows]
-
-
-def _loss_weight(given) -> float:
-    if given is None:
-        return 1.0
-    values = list(given.values()) if isinstance(given, dict) else given
-    if isinstance(values, list | tuple):
-        if len(values) != 1:
-            raise ValueError(f"the model has one output, got {len(values)} loss_weights")
-        values = values[0]
-    return float(values)
 
 
 def _is_due(epoch: int, frequency) -> bool:

@@ -19,7 +19,8 @@ class Layout:
     Args:
         rule: the optimizer.
         parameters: what it steps.
-        before: the layout that this one replaces, or None; parameters in both keep their state.
+        before: the layout that this one replaces, or None. Parameters in both keep their state, and
+            those that left, as frozen ones do, find it again when they come back.
     """
 
     def __init__(self, rule, parameters, before=None):
@@ -32,9 +33,10 @@ class Layout:
                 "the parameters of an optimizer are all on one backend, got some on each of "
                 f"{', '.join(sorted(places))}: move the model with model.to(...)"
             )
-        known = {}
-        if before is not None:
-            known = dict(zip(map(id, before.parameters), before.slots(), strict=True))
+        earlier = [] if before is None else before.known()
+        known = {id(p): slots for p, slots in earlier}
+        here = set(map(id, parameters))
+        self._absent = [(p, slots) for p, slots in earlier if id(p) not in here]
         self.parameters = parameters
         self._rule = rule
         self._count = len(parameters)
@@ -60,6 +62,10 @@ class Layout:
             )
         kernel = RULES.get((type(self._rule).update.__module__, home.name))
         return STORAGES.get(home.name, Flat)(home.xp, parameters, self._fills, earlier, kernel)
+
+    def known(self) -> list[tuple]:
+        """Every parameter that it holds, or that held a place before it, with its state."""
+        return [*zip(self.parameters, self.slots(), strict=True), *self._absent]
 
     def holds(self, parameters) -> bool:
         """Whether these are its parameters, in this order."""

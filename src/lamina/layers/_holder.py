@@ -1,0 +1,170 @@
+"""What a layer holds: its parameters, those of the layers inside it, and where they live.
+
+Layers are found by looking at attributes, so a layer of one's own need not register anything.
+"""
+
+from lamina import backend, config, constraints, initializers, regularizers
+from lamina.autograd import Parameter, Tensor
+from lamina.backend.random import Generator
+
+
+class Structure:
+    """Counts changes to any model's structure, so that lists of parameters can be kept."""
+
+    version = 0
+
+    @classmethod
+    def changed(cls) -> None:
+        cls.version += 1
+
+
+class Holder:
+    """The part of a ``Layer`` that holds parameters; see there."""
+
+    def add_weight(
+        self,
+        shape=(),
+        initializer="glorot_uniform",
+        dtype=None,
+        trainable=True,
+        regularizer=None,
+        constraint=None,
+        name=None,
+    ) -> Parameter:
+        """Make a parameter: in ``build``, as ``self.kernel = self.add_weight(...)``.
+
+        Args:
+            shape: its shape.
+            initializer: a name, an initializer, or a function (shape, dtype) -> array.
+            dtype: its dtype; None is the layer's.
+            trainable: False for numbers the layer keeps but no optimizer changes.
+            regularizer: a name or function of a penalty on it, added to the loss.
+            constraint: a name or function that it satisfies after every step.
+            name: its name within the layer.
+        """
+        place = self.backend
+        number = len(self._weights) + len(self._constants)
+        rng = Generator(self.seed, "weight", number)
+        dtype = dtype or self.dtype or config.floatx()
+        value = initializers.get(initializer)(tuple(shape), dtype, rng=rng)
+        parameter = Parameter(
+            place.asarray(value, dtype),
+            name=name or f"weight_{number}",
+            trainable=trainable and self._trainable,
+            regularizer=regularizers.get(regularizer),
+            constraint=constraints.get(constraint),
+        )
+        (self._weights if trainable else self._constants).append(parameter)
+        Structure.changed()
+        return parameter
+
+    @property
+    def backend(self):
+        """Where its parameters live: its model's backend, or the one in use when it was built."""
+        if self._backend is None:
+            self._backend = backend.get()
+        return self._backend
+
+    @property
+    def trainable(self) -> bool:
+        """Whether its parameters are trained. Setting it freezes or frees the layers inside too."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for parameter in self.own_weights():
+            if not any(parameter is constant for constant in self._constants):
+                parameter.trainable = self._trainable
+        for layer in self.sublayers():
+            layer.trainable = value
+        Structure.changed()
+
+    def sublayers(self) -> list["Holder"]:
+        """The layers held by this layer's attributes, directly or in lists, tuples and dicts."""
+        found = []
+        for value in vars(self).values():
+            _collect_layers(value, found)
+        return found
+
+    def own_weights(self) -> list[Parameter]:
+        """Its parameters without those of the layers inside: from ``add_weight``, or attributes."""
+        own = [*self._weights, *self._constants]
+        for value in vars(self).values():
+            if isinstance(value, Parameter) and not any(value is p for p in own):
+                own.append(value)
+        return own
+
+    def layers_within(self) -> list["Holder"]:
+        """This layer and all layers inside it, each once, in order."""
+        found, stack = [], [self]
+        while stack:
+            layer = stack.pop()
+            if not any(layer is other for other in found):
+                found.append(layer)
+                stack.extend(reversed(layer.sublayers()))
+        return found
+
+    @property
+    def weights(self) -> list[Parameter]:
+        """All its parameters: the trainable ones of every layer first, then the others."""
+        trained, constants = [], []
+        for layer in self.layers_within():
+            for p in layer.own_weights():
+                (constants if any(p is c for c in layer._constants) else trained).append(p)
+        return trained + constants
+
+    @property
+    def trainable_weights(self) -> list[Parameter]:
+        """The parameters that an optimizer changes."""
+        return [p for p in self.weights if p.trainable]
+
+    @property
+    def non_trainable_weights(self) -> list[Parameter]:
+        """The parameters that no optimizer changes."""
+        return [p for p in self.weights if not p.trainable]
+
+    trainable_variables = trainable_weights
+    variables = weights
+
+    def get_weights(self) -> list:
+        """Copies of all parameters as NumPy arrays, in the order of ``weights``."""
+        return [p.numpy() for p in self.weights]
+
+    def set_weights(self, weights) -> None:
+        """Set all parameters at once, in the order of ``get_weights``.
+
+        Raises:
+            ValueError: for another number of arrays or another shape; then nothing is changed.
+        """
+        parameters, weights = self.weights, list(weights)
+        if len(weights) != len(parameters):
+            raise ValueError(
+                f"{self} has {len(parameters)} weights, got {len(weights)}: pass what "
+                "get_weights() of an equal layer gives"
+                + ("" if self.built else " (this one is not built yet: call it on a batch first)")
+            )
+        given = [self.backend.asarray(w.data if isinstance(w, Tensor) else w) for w in weights]
+        for parameter, value in zip(parameters, given, strict=True):
+            if tuple(value.shape) != tuple(parameter.shape):
+                raise ValueError(
+                    f'weight "{parameter.name}" of {self} has shape {tuple(parameter.shape)}, '
+                    f"got {tuple(value.shape)}: nothing was set"
+                )
+        for parameter, value in zip(parameters, given, strict=True):
+            parameter.assign(value)
+
+    def count_params(self) -> int:
+        """How many numbers its parameters hold together."""
+        return sum(p.size for p in self.weights)
+
+
+def _collect_layers(value, found) -> None:
+    if isinstance(value, Holder):
+        found.append(value)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _collect_layers(item, found)
+    elif isinstance(value, dict):
+        for item in value.values():
+            _collect_layers(item, found)

@@ -1,0 +1,135 @@
+"""What ``compile`` makes of a model, and what it must have been told before it can train."""
+
+from lamina import losses, optimizers
+from lamina.layers._options import unknown_option
+from lamina.models.figures import Figures
+from lamina.models.step import Step
+
+
+class Compiled:
+    """The part of a ``Model`` that knows how to train; see there."""
+
+    optimizer = None
+    _step = None
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        weighted_metrics=None,
+        run_eagerly=False,
+        steps_per_execution=1,
+        jit_compile="auto",
+        auto_scale_loss=True,
+        **old,
+    ) -> None:
+        """Say how to train.
+
+        Args:
+            optimizer: a name or an optimizer.
+            loss: a name, a loss, or a function (y_true, y_pred) of one value per sample.
+            loss_weights: a factor of the loss.
+            metrics: names, metrics, or functions (y_true, y_pred), to watch.
+            weighted_metrics: metrics that sample and class weights apply to.
+            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for Keras's
+                sake; nothing is compiled here, so they change nothing.
+
+        Raises:
+            ValueError: for an unknown name, with the nearest right one.
+        """
+        if old:
+            raise unknown_option("compile", old, self.compile)
+        chosen = optimizers.get(optimizer)
+        loss = None if loss is None else losses.get(loss)
+        if loss is not None and loss.reduction in (None, "none"):
+            raise ValueError(
+                f'the loss "{loss.name}" has reduction=None, but training needs one number: '
+                'use reduction="sum_over_batch_size"'
+            )
+        figures = Figures(loss, metrics, weighted_metrics)
+        self._loss_weight = _loss_weight(loss_weights)
+        self.optimizer = chosen
+        self.loss = loss
+        self._figures = figures
+        self._step = Step(self, loss, self._loss_weight)
+        self._compiled = {
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
+
+    def __getstate__(self) -> dict:
+        """What ``copy`` and ``pickle`` keep: all but what the first step makes anew."""
+        state = {**vars(self), "_step": None, "_figures": None}
+        if self._step is not None:
+            kind, settings = type(self.optimizer), self.optimizer.get_config()
+            state["optimizer"] = kind, settings, self.optimizer.state(), self._step.number
+        return state
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        if isinstance(self.optimizer, tuple):
+            kind, settings, moved, number = self.optimizer
+            self.compile(kind.from_config(settings), **self._compiled)
+            self.optimizer.set_state(moved)
+            self._step.number = number
+
+    def reset_metrics(self) -> None:
+        """Begin the running figures anew."""
+        if self._step is not None:
+            self._figures.reset()
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of the figures that ``evaluate`` returns, once a batch has been seen."""
+        return ["loss", *[metric.name for metric, _ in self._figures.metrics or ()]]
+
+    def _prepare(self) -> None:
+        if self._step.refresh() or not self.optimizer.built:
+            self.optimizer.build(self._step.parameters)
+
+    def _forget_batches(self) -> None:
+        """Drop what was kept on a backend that the model has left."""
+        if self._step is not None:
+            self._step.forget()
+            self._figures.forget()
+
+    def _require_compiled(self, method: str, loss: bool = False) -> None:
+        if self._step is None:
+            raise RuntimeError(
+                f"{method} needs to know how to train: call compile(optimizer, loss) before it"
+            )
+        if loss and self.loss is None:
+            raise RuntimeError(f"{method} needs a loss: name one in compile(loss=...)")
+
+
+def _loss_weight(given) -> float:
+    if given is None:
+        return 1.0
+    values = list(given.values()) if isinstance(given, dict) else given
+    if isinstance(values, list | tuple):
+        if len(values) != 1:
+            raise ValueError(f"the model has one output, got {len(values)} loss_weights")
+        values = values[0]
+    return float(values)
+
+
+def _removed(name: str, today: str):
+    def method(self, *args, **kwargs):
+        raise AttributeError(f"{name} is gone from Keras and from here: {today}")
+
+    method.__name__ = name
+    return method
+
+
+for _name, _today in {
+    "predict_classes": "use predict(x).argmax(axis=-1), or (predict(x) > 0.5) for one sigmoid",
+    "predict_proba": "use predict(x)",
+    "fit_generator": "pass the generator to fit(x)",
+    "evaluate_generator": "pass the generator to evaluate(x)",
+    "predict_generator": "pass the generator to predict(x)",
+}.items():
+    setattr(Compiled, _name, _removed(_name, _today))
