@@ -762,8 +762,9 @@ def test_accumulated_gradients_are_one_large_batch():
 
 
 @pytest.fixture
-def big():
-    """A batch and a network that are worth cutting."""
+def big(monkeypatch):
+    """A batch and a network, for tests in which less work than usual is worth cutting."""
+    monkeypatch.setattr("lamina.models.step._WORTH", 1 << 20)
     rng = np.random.default_rng(3)
     x = rng.normal(size=(512, 64)).astype("float32")
     return x, rng.integers(0, 5, 512)
@@ -794,12 +795,20 @@ def workers():
 def test_the_cut_of_a_batch_looks_at_the_batch_alone():
     from lamina.models.step import cut
 
-    shards = cut(512, 50_000)
-    assert len(shards) > 1, "the tests below must cut"
+    shards = cut(512, 200_000)
+    assert len(shards) > 1
     assert shards[0].start == 0
     assert [s.stop for s in shards[:-1]] == [s.start for s in shards[1:]]
     assert shards[-1].stop == 512
     assert cut(4, 17) == [slice(0, 4)]
+    assert cut(128, 669_706) == [slice(0, 64), slice(64, 128)]
+
+
+def test_the_tests_below_do_cut(big):
+    from lamina.models.step import cut
+
+    assert len(cut(512, big_network().count_params())) > 1
+    assert len(cut(256, big_network().count_params())) > 1
 
 
 def test_any_number_of_workers_gives_the_same_run_bit_for_bit(big, workers):

@@ -18,8 +18,10 @@ from lamina.layers._passes import Pass
 from lamina.losses import Loss, prepare
 from lamina.models.chain import chain_of
 
-# A shard must be worth handing over: below this many multiplications a batch stays whole.
-_WORTH = 1 << 22
+# Work is counted in rows times numbers in the parameters, a third of a step's multiplications.
+_TRIFLE = 1 << 18  # below this much work, matrix products never start threads of their own
+_ALONE = 1 << 25  # below this much, threads gain little, and on a busy machine lose everything
+_WORTH = 1 << 26  # below this much, a shard is done before another thread has woken to help
 _ROWS = 64  # least rows of a shard
 _SHARDS = 8  # most shards of a batch
 _GRADIENTS = 1 << 28  # most bytes that the shards' gradients may take together
@@ -72,7 +74,8 @@ class Step:
         self._chain = chain_of(model, self.loss, self.parameters)
         self._numbers = sum(p.size for p in self.parameters)
         whole = any(layer.uses_whole_batch for layer in model.layers_within())
-        self._divisible = self._place.name == "numpy" and not whole
+        self._steady = self._place.name == "numpy"
+        self._divisible = self._steady and not whole
         self._cuts = {}
         self._version = Structure.version
         return True
@@ -89,7 +92,11 @@ class Step:
         if shards is None:
             shards = self._cuts[rows] = cut(rows, self._numbers)
         if len(shards) == 1 or not (self._divisible and self._per_sample) or self._mixes:
-            parts = [self._shard(x, y, weights, rows, total, 0)]
+            if self._steady and _TRIFLE < rows * self._numbers < _ALONE:
+                with backend.blas.one_thread():
+                    parts = [self._shard(x, y, weights, rows, total, 0)]
+            else:
+                parts = [self._shard(x, y, weights, rows, total, 0)]
         else:
             parts = [None] * len(shards)
 
