@@ -109,7 +109,7 @@ class Step:
                 backend.workers.run(run, len(shards))
             if any(part.has_added for part in parts):  # a number of the batch, not of its samples
                 self._divisible = False
-                parts = [self._shard(x, y, weights, rows, total, 0)]
+                return self.gradients(x, y, weights)
         if self._penalized:
             self._add_penalties(parts[0])
         self.number += 1
