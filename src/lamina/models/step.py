@@ -92,11 +92,7 @@ class Step:
         if shards is None:
             shards = self._cuts[rows] = cut(rows, self._numbers)
         if len(shards) == 1 or not (self._divisible and self._per_sample) or self._mixes:
-            if self._steady and _TRIFLE < rows * self._numbers < _ALONE:
-                with backend.blas.one_thread():
-                    parts = [self._shard(x, y, weights, rows, total, 0)]
-            else:
-                parts = [self._shard(x, y, weights, rows, total, 0)]
+            parts = [self._whole(x, y, weights, total)]
         else:
             parts = [None] * len(shards)
 
@@ -109,11 +105,18 @@ class Step:
                 backend.workers.run(run, len(shards))
             if any(part.has_added for part in parts):  # a number of the batch, not of its samples
                 self._divisible = False
-                return self.gradients(x, y, weights)
+                parts = [self._whole(x, y, weights, total)]
         if self._penalized:
             self._add_penalties(parts[0])
         self.number += 1
         return parts
+
+    def _whole(self, x, y, weights, total) -> Part:
+        rows = x.shape[0]
+        if self._steady and _TRIFLE < rows * self._numbers < _ALONE:
+            with backend.blas.one_thread():
+                return self._shard(x, y, weights, rows, total, 0)
+        return self._shard(x, y, weights, rows, total, 0)
 
     def _shard(self, x, y, weights, rows, total, index) -> Part:
         part = Part()
