@@ -214,3 +214,9 @@ def test_a_layer_of_another_backend_is_not_stacked():
     with pytest.raises(ValueError, match="was built on numpy"):
         lamina.Sequential([layer], backend=strict).predict(X)
     assert len(model.layers) == 1
+
+
+def test_dtype_is_that_of_layers_that_name_none():
+    dense = layers.Dense(2, dtype="float32")
+    model = lamina.Sequential([layers.Input((3,)), layers.Dense(4), dense], dtype="float64")
+    assert [str(w.dtype) for w in model.get_weights()] == ["float64"] * 2 + ["float32"] * 2

@@ -73,6 +73,7 @@ class Model(Trainer, Layer):
         for layer in self.layers_within():
             if not layer.built:
                 layer._backend = self.backend
+                layer.dtype = layer.dtype or self.dtype
             elif layer.weights and not self.backend.owns(layer.weights[0].data):
                 raise ValueError(
                     f"{layer} was built on {layer.backend}, {self} is on {self.backend}: build the "

@@ -17,6 +17,7 @@ class Sequential(Model):
         trainable: whether they are trained.
         name: its name in messages and files.
         backend: "numpy", "cupy", ...; None is the one in use.
+        dtype: that of the layers that name none themselves; None is ``config.floatx()``.
 
     Example:
         >>> model = lamina.Sequential([layers.Input((2,)), layers.Dense(4), layers.Dense(1)])
@@ -24,8 +25,8 @@ class Sequential(Model):
 
     hands_training_on = True
 
-    def __init__(self, layers=None, trainable=True, name=None, *, backend=None):
-        super().__init__(backend=backend, trainable=trainable, name=name)
+    def __init__(self, layers=None, trainable=True, name=None, *, backend=None, dtype=None):
+        super().__init__(backend=backend, trainable=trainable, name=name, dtype=dtype)
         self.stack: list[Layer] = []
         for layer in layers or ():
             self.add(layer)
