@@ -113,7 +113,7 @@ def sigmoid(z, out=None):
     """1 / (1 + exp(-z)), into z or ``out``."""
     kind = z.dtype.char
     out = np.negative(z, z if out is None else out)
-    np.minimum(out, _LARGEST_EXPONENT[kind], out=out)  # beyond it exp would overflow, with a warning
+    np.minimum(out, _LARGEST_EXPONENT[kind], out=out)  # beyond, exp would overflow, with a warning
     np.exp(out, out)
     np.add(out, _ONE[kind], out)
     return np.reciprocal(out, out)

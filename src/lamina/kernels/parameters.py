@@ -70,7 +70,7 @@ class Blocks:
 
     def rebound(self) -> bool:
         """Whether some parameter was given other data since the last step."""
-        for parameter, view in self._pairs:  # noqa: SIM110 (any() costs more than the loop)
+        for parameter, view in self._pairs:  # any() costs more than the loop
             if parameter.data is not view:
                 return True
         return False

@@ -92,7 +92,7 @@ class Layout:
 
     def rebound(self) -> bool:
         """Whether some parameter was given other data since the last step."""
-        for storage in self._storages:  # noqa: SIM110 (any() costs more than the loop)
+        for storage in self._storages:  # any() costs more than the loop
             if storage.rebound():
                 return True
         return False
