@@ -86,3 +86,18 @@ class Registry:
 
 def _folded(name: str) -> str:
     return name.lower().replace("_", "")
+
+
+def snake_case(name: str) -> str:
+    """The name of a class as a function would have it: "LeakyReLU" is "leaky_re_lu".
+
+    A capital begins a word where a small letter stands before it or after it, and a digit begins
+    none: "MaxPooling2D" is "max_pooling2d".
+    """
+    words = []
+    for i, letter in enumerate(name):
+        begins = i and letter.isupper() and name[i - 1] != "_"
+        if begins and (name[i - 1].islower() or name[i + 1 : i + 2].islower()):
+            words.append("_")
+        words.append(letter.lower())
+    return "".join(words).strip("_")

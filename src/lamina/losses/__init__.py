@@ -159,6 +159,7 @@ def get(identifier) -> Loss | None:
 
     Raises:
         ValueError: for an unknown name, with the nearest right one.
+        TypeError: for anything else.
 
     Example:
         >>> lamina.losses.get("mse")
@@ -174,7 +175,7 @@ def get(identifier) -> Loss | None:
         return identifier()
     if isinstance(getattr(identifier, "loss", None), type):  # one of the functions above
         return identifier.loss()
-    if callable(identifier):
+    if callable(identifier) and not isinstance(identifier, type):
         return LossFunctionWrapper(identifier)
     raise TypeError(
         "a loss is given by its name, such as 'mse', as an object, such as "

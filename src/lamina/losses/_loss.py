@@ -9,6 +9,7 @@ from lamina import backend, config
 from lamina.autograd import Tensor, differentiable
 from lamina.errors import unknown
 from lamina.losses._shapes import check_labels, prepare, wants_integers
+from lamina.registry import snake_case
 
 REDUCTIONS = ("mean", "mean_with_sample_weight", "none", "sum", "sum_over_batch_size")
 
@@ -210,13 +211,3 @@ def _weights(weights, values, place, xp):
     raise ValueError(
         f"sample_weight must have one weight per sample or per value {wanted}, got shape {shape}"
     )
-
-
-def snake_case(name: str) -> str:
-    """The name of a class as a function would have it: mean_squared_error."""
-    out = ""
-    for i, letter in enumerate(name):
-        after_small = i and name[i - 1].islower()
-        before_small = i and letter.isupper() and name[i + 1 : i + 2].islower()
-        out += "_" + letter if letter.isupper() and (after_small or before_small) else letter
-    return out.lower()

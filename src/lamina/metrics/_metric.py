@@ -9,7 +9,7 @@ in ``update_state`` and compute from ``sums`` in ``result``; or pass a function 
 from lamina import backend, config
 from lamina.autograd import Tensor
 from lamina.losses import prepare
-from lamina.losses._loss import snake_case
+from lamina.registry import snake_case
 
 
 class Metric:

@@ -114,6 +114,7 @@ def get(identifier) -> Metric | None:
 
     Raises:
         ValueError: for an unknown name, with the nearest right one.
+        TypeError: for anything else.
 
     Example:
         >>> lamina.metrics.get("auc").name
@@ -127,14 +128,16 @@ def _of(identifier) -> Metric:
         return identifier
     if isinstance(identifier, Loss):
         return MeanMetricWrapper(identifier.call, name=identifier.name)
-    if isinstance(identifier, str | dict | type):
+    if isinstance(identifier, str | dict):
         return _METRICS.get(identifier)
+    if isinstance(identifier, type) and issubclass(identifier, Metric):
+        return identifier()
     if (
         hasattr(identifier, "metric")
         and getattr(identifier, "__module__", "") == "lamina.metrics.functions"
     ):
         return identifier.metric()
-    if callable(identifier):
+    if callable(identifier) and not isinstance(identifier, type):
         return MeanMetricWrapper(identifier)
     raise TypeError(
         "a metric is given by its name, such as 'accuracy', as an object, such as "
@@ -199,9 +202,7 @@ def _kind(targets, outputs, loss) -> str:
 
 def _for_logits(metric):
     """The same metric for outputs that are logits."""
-    if isinstance(metric, AUC | BinaryCrossentropy | CategoricalCrossentropy):
-        return type(metric)(from_logits=True)
-    if isinstance(metric, SparseCategoricalCrossentropy):
+    if isinstance(metric, _TOLD_OF_LOGITS):
         return type(metric)(from_logits=True)
     if isinstance(metric, BinaryAccuracy):
         return BinaryAccuracy(threshold=0.0)
@@ -210,6 +211,12 @@ def _for_logits(metric):
     return metric
 
 
+_TOLD_OF_LOGITS = (
+    AUC,
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    SparseCategoricalCrossentropy,
+)
 _ACCURACIES = {
     "classes": SparseCategoricalAccuracy,
     "one_hot": CategoricalAccuracy,

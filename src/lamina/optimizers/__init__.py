@@ -3,7 +3,6 @@
 Names, arguments and defaults are those of Keras 3, which differ from PyTorch's: see each class.
 """
 
-from lamina import errors
 from lamina.optimizers._optimizer import Optimizer
 from lamina.optimizers.adadelta import Adadelta
 from lamina.optimizers.adagrad import Adagrad
@@ -12,8 +11,10 @@ from lamina.optimizers.adamax import Adamax
 from lamina.optimizers.nadam import Nadam
 from lamina.optimizers.rmsprop import RMSprop
 from lamina.optimizers.sgd import SGD
+from lamina.registry import Registry
 
 __all__ = [
+    "SGD",
     "Adadelta",
     "Adagrad",
     "Adam",
@@ -22,13 +23,13 @@ __all__ = [
     "Nadam",
     "Optimizer",
     "RMSprop",
-    "SGD",
     "deserialize",
     "get",
     "serialize",
 ]
 
 _CLASSES = (SGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Nadam, RMSprop)
+_OPTIMIZERS = Registry("optimizer", Optimizer, {kind.__name__: kind for kind in _CLASSES})
 
 
 def get(identifier) -> Optimizer | None:
@@ -39,18 +40,17 @@ def get(identifier) -> Optimizer | None:
             or object; a dictionary from ``serialize``; or None, which stays None.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: for an unknown name, with the nearest right one.
+        TypeError: for anything else.
 
     Example:
         >>> lamina.optimizers.get("adam")
         <Adam learning_rate=0.001>
     """
-    if identifier is None or isinstance(identifier, Optimizer):
+    if isinstance(identifier, Optimizer):
         return identifier
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    if isinstance(identifier, str):
-        return _named(identifier)()
+    if identifier is None or isinstance(identifier, str | dict):
+        return _OPTIMIZERS.get(identifier)
     if isinstance(identifier, type) and issubclass(identifier, Optimizer):
         return identifier()
     raise TypeError(
@@ -61,16 +61,9 @@ def get(identifier) -> Optimizer | None:
 
 def serialize(optimizer: Optimizer) -> dict:
     """What makes an optimizer again: ``{"class_name": ..., "config": ...}``."""
-    return {"class_name": type(optimizer).__name__, "config": optimizer.get_config()}
+    return _OPTIMIZERS.serialize(optimizer)
 
 
-def deserialize(config: dict) -> Optimizer:
-    """The optimizer that ``serialize`` described."""
-    return _named(config["class_name"]).from_config(config.get("config", {}))
-
-
-def _named(name):
-    for kind in _CLASSES:
-        if kind.__name__.lower() == name.lower():
-            return kind
-    raise errors.unknown("optimizer", name, [kind.__name__ for kind in _CLASSES])
+def deserialize(config: dict, custom_objects: dict | None = None) -> Optimizer:
+    """What ``serialize`` described; ``custom_objects`` maps names to further classes."""
+    return _OPTIMIZERS.deserialize(config, custom_objects)
