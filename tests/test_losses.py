@@ -435,6 +435,18 @@ def test_label_smoothing_of_labels_that_are_probabilities_already():
     )
 
 
+@pytest.mark.parametrize("name", ["CategoricalCrossentropy", "CategoricalFocalCrossentropy"])
+def test_label_smoothing_counts_the_classes_along_their_axis(name):
+    make, swapped = getattr(losses, name), (0, 2, 1)
+    y = np.eye(3)[np.array([[0, 2, 1, 1], [2, 2, 0, 1]])]
+    p = np.random.default_rng(0).uniform(0.1, 0.9, y.shape)
+    last = make(label_smoothing=0.3, axis=-1, reduction="none")(y, p)
+    first = make(label_smoothing=0.3, axis=1, reduction="none")(
+        y.transpose(swapped), p.transpose(swapped)
+    )
+    np.testing.assert_allclose(first, last)
+
+
 # ---- reductions and weights ----------------------------------------------------------------------
 
 
@@ -467,6 +479,8 @@ def test_weights_of_samples_apply_to_all_their_values():
     loss = losses.MeanSquaredError(reduction="sum")
     assert float(loss(y, p, [1.0, 0.0])) == 0 + 1 + 4
     assert float(loss(y, p, np.eye(2, 3))) == 0 + 16
+    mean = losses.MeanSquaredError(reduction="mean_with_sample_weight")
+    assert float(mean(y, p, [2.0, 0.0])) == pytest.approx(2 * (0 + 1 + 4) / (3 * 2))
     with pytest.raises(ValueError, match="sample_weight must have one weight per sample"):
         loss(y, p, [1.0, 2.0, 3.0])
 
@@ -534,8 +548,9 @@ def test_what_get_takes():
     assert own.per_sample is None
     assert float(own([[1.0], [0.0]], [[0.0], [1.0]])) == pytest.approx(0.5)
     assert losses.get("mse").per_sample is True
-    with pytest.raises(TypeError, match="a loss is given by its name"):
-        losses.get(3)
+    for identifier in (3, dict):
+        with pytest.raises(TypeError, match="a loss is given by its name"):
+            losses.get(identifier)
     with pytest.raises(ValueError, match="unknown loss 'mean_square_error': did you mean 'mean_sq"):
         losses.get("mean_square_error")
     with pytest.raises(ValueError, match="unknown reduction 'avg'"):

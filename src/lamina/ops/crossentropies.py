@@ -105,7 +105,7 @@ def categorical_crossentropy(
         array([0.69314718])
     """
     if label_smoothing:
-        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_true.shape[-1]
+        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_true.shape[axis]
     return -xp.sum(y_true * _log_probability(xp, y_pred, from_logits, axis), axis=axis)
 
 
@@ -134,7 +134,7 @@ def categorical_focal_crossentropy(
     Source: Lin et al., "Focal loss for dense object detection", 2017, equation 5.
     """
     if label_smoothing:
-        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_true.shape[-1]
+        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_true.shape[axis]
     if from_logits:
         y_pred = softmax(y_pred, axis=axis)
     p = _probability(xp, y_pred / xp.sum(y_pred, axis=axis, keepdims=True))
