@@ -246,6 +246,15 @@ def test_grad_inside_no_grad_is_a_constant():
     assert not isinstance(g, Tensor)
 
 
+def test_grad_inside_no_grad_leaves_the_tape_outside_whole():
+    w = leaf(3.0)
+    y = w * w
+    with no_grad():
+        assert_close(grad(lambda x: xp.sum(x * y))(floats(2.0)), floats(9))
+    xp.sum(y).backward()
+    assert_close(w.grad, floats(6))
+
+
 def test_a_function_that_fails_leaves_recording_as_it_was():
     def f(x):
         raise ZeroDivisionError

@@ -440,8 +440,9 @@ def test_what_get_takes():
     assert type(metrics.get(metrics.binary_accuracy)) is metrics.BinaryAccuracy
     with pytest.raises(ValueError, match="unknown metric 'acuracy': did you mean 'accuracy'"):
         metrics.get("acuracy")
-    with pytest.raises(TypeError, match="a metric is given by its name"):
-        metrics.get(7)
+    for identifier in (7, dict):
+        with pytest.raises(TypeError, match="a metric is given by its name"):
+            metrics.get(identifier)
 
 
 def test_a_function_becomes_its_mean():

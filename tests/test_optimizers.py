@@ -410,6 +410,20 @@ def test_clipnorm_scales_each_gradient(backend, no_sync):
         )
 
 
+def test_clipnorm_scales_gradients_of_every_size(numpy_backend, small_blocks):
+    for options in ({"clipnorm": 0.5}, {"global_clipnorm": 0.5}):
+        params = parameters(numpy_backend)
+        optimizers.SGD(1.0, **options).apply(gradients(numpy_backend, 0), params)
+        grads = numbers(100)
+        norms = [np.linalg.norm(g.reshape(-1)) for g in grads]
+        if "global_clipnorm" in options:
+            norms = [np.linalg.norm(norms)] * len(grads)
+        expected = [
+            w - g * min(1, 0.5 / n) for w, g, n in zip(numbers(), grads, norms, strict=True)
+        ]
+        assert_close(values(numpy_backend, params), expected)
+
+
 @pytest.mark.parametrize("limit", [0.5, 1e6])
 def test_global_clipnorm_scales_all_gradients_alike(backend, no_sync, limit):
     params, g = parameters(backend), gradients(backend, 0)
@@ -502,6 +516,16 @@ def test_accumulation_steps_with_the_mean(backend):
         plain.apply([(a + b + c) / 3 for a, b, c in zip(*parts, strict=True)], whole)
     assert optimizer.iterations == 2
     assert_close(values(backend, params), values(backend, whole))
+
+
+def test_gradients_held_back_are_not_those_that_the_caller_writes_over(numpy_backend):
+    p = parameters(numpy_backend, shapes=[(3,)])
+    optimizer = optimizers.SGD(1.0, gradient_accumulation_steps=2)
+    before, reused = values(numpy_backend, p)[0], np.ones(3)
+    optimizer.apply([reused], p)
+    reused[...] = 3.0
+    optimizer.apply([reused])
+    assert_close(values(numpy_backend, p), [before - (1.0 + 3.0) / 2])
 
 
 def test_constraint_holds_after_each_step(backend):
@@ -693,6 +717,18 @@ def test_backward_through_values_before_a_step_is_an_error(backend):
         loss.backward()
 
 
+def test_backward_through_values_that_a_step_left_alone(backend):
+    still, moved = (Parameter(backend.asarray([2.0], "float32"), name=n) for n in "sm")
+    optimizer = optimizers.SGD(0.1)
+    optimizer.build([still, moved])
+    losses = [lamina.xp.sum(p * p) for p in (still, moved)]
+    optimizer.apply([None, backend.asarray([1.0], "float32")])
+    losses[0].backward()
+    np.testing.assert_array_equal(backend.to_numpy(still.grad), [4.0])
+    with pytest.raises(RuntimeError, match="chang"):
+        losses[1].backward()
+
+
 # ---- state and configuration --------------------------------------------------------------------
 
 
@@ -790,8 +826,9 @@ def test_get_of_none_is_none():
 def test_unknown_names():
     with pytest.raises(ValueError, match="unknown optimizer 'adan': did you mean 'Adam'"):
         optimizers.get("adan")
-    with pytest.raises(TypeError, match="given by its name"):
-        optimizers.get(3)
+    for identifier in (3, dict, len):
+        with pytest.raises(TypeError, match="given by its name"):
+            optimizers.get(identifier)
 
 
 @pytest.mark.parametrize(

@@ -527,6 +527,8 @@ def test_clip_at_its_bounds():
     assert_close(glow, numbers(1))
     assert_close(ghigh, numbers(1))
     assert_close(gradient(lxp.clip, x), np.ones(5))
+    assert_close(gradient(lambda a: lxp.clip(a, min=1), x), numbers(0, 0, 0, 1, 1))
+    assert_close(gradient(lambda a: lxp.clip(a, max=1), x), numbers(1, 1, 1, 1, 0))
 
 
 def test_remainder_counts_whole_divisors():

@@ -138,7 +138,7 @@ class KernelNode(Node):
         out = self.replay(differentiable(self.xp), *arguments, **self.options)
         roots = list(zip(out, g, strict=True)) if isinstance(out, tuple) else [(out, g)]
         wanted = [vertex_of(arguments[position]) for position in positions]
-        found = sweep([r for r in roots if r[1] is not None], wanted, create_graph=True)
+        found = sweep(roots, wanted, create_graph=True)
         for (vertex, _), own in zip(self.edges, wanted, strict=True):
             if own in found:
                 yield vertex, found[own]
