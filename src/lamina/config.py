@@ -57,7 +57,7 @@ def workers() -> int:
         wanted = os.environ.get("LAMINA_WORKERS")
         if wanted and not wanted.isdecimal():
             raise ValueError(f"LAMINA_WORKERS must be a whole number from 1 on, got {wanted!r}")
-        _workers = _checked_workers(int(wanted)) if wanted else min(8, _usable_cores())
+        _workers = _checked_workers(int(wanted)) if wanted else min(8, usable_cores())
     return _workers
 
 
@@ -65,6 +65,12 @@ def set_workers(count: int) -> None:
     """Set :func:`workers`; 1 runs everything on the calling thread."""
     global _workers
     _workers = _checked_workers(count)
+
+
+def usable_cores() -> int:
+    """The cores this process may run on: what the scheduler allows, not what the machine has."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def keep_memory() -> bool:
@@ -87,8 +93,3 @@ def _checked_workers(count: int) -> int:
     if count < 1:
         raise ValueError(f"the number of workers must be at least 1, got {count}")
     return int(count)
-
-
-def _usable_cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -5,10 +5,10 @@ name at the end.
 """
 
 from lamina import backend, config
-from lamina.registry import Registry
+from lamina.registry import Configured, Registry
 
 
-class Constraint:
+class Constraint(Configured):
     """A projection: ``constraint(w)`` gives the array that satisfies it, and changes no argument.
 
     Subclasses write ``__call__`` and, to be saved, ``get_config``.
@@ -16,19 +16,6 @@ class Constraint:
 
     def __call__(self, w):
         return w
-
-    def get_config(self) -> dict:
-        """The arguments that make this constraint again."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict):
-        """The constraint that ``get_config`` described."""
-        return cls(**config)
-
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
-        return f"{type(self).__name__}({arguments})"
 
 
 class NonNeg(Constraint):

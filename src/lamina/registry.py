@@ -9,6 +9,26 @@ from typing import Any
 from lamina.errors import unknown
 
 
+class Configured:
+    """An object that its configuration, a dictionary of its arguments, makes again.
+
+    Subclasses that take arguments write ``get_config``.
+    """
+
+    def get_config(self) -> dict:
+        """The arguments that make this object again."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict):
+        """The object that ``get_config`` described."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
 class Registry:
     """The classes of one kind, such as initializers, by name.
 

@@ -6,12 +6,11 @@ its name at the end.
 
 import math
 
-from lamina import backend
-from lamina.autograd import Tensor, differentiable
-from lamina.registry import Registry
+from lamina.autograd import namespace
+from lamina.registry import Configured, Registry
 
 
-class Regularizer:
+class Regularizer(Configured):
     """A penalty: ``regularizer(x)`` gives a 0-d array, of a tensor a tensor with gradient.
 
     Subclasses write ``__call__`` and, to be saved, ``get_config``.
@@ -19,19 +18,6 @@ class Regularizer:
 
     def __call__(self, x):
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, x)")
-
-    def get_config(self) -> dict:
-        """The arguments that make this regularizer again."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict):
-        """The regularizer that ``get_config`` described."""
-        return cls(**config)
-
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
-        return f"{type(self).__name__}({arguments})"
 
 
 class L1L2(Regularizer):
@@ -51,7 +37,7 @@ class L1L2(Regularizer):
         self.l2 = _weight("l2", 0.0 if l2 is None else l2)
 
     def __call__(self, x):
-        xp = _namespace(x)
+        xp = namespace(x)
         if not self.l1:
             return self.l2 * xp.sum(x * x)
         absolute = self.l1 * xp.sum(xp.abs(x))
@@ -71,7 +57,7 @@ class L1(Regularizer):
         self.l1 = _weight("l1", 0.01 if l1 is None else l1)
 
     def __call__(self, x):
-        xp = _namespace(x)
+        xp = namespace(x)
         return self.l1 * xp.sum(xp.abs(x))
 
     def get_config(self) -> dict:
@@ -88,7 +74,7 @@ class L2(Regularizer):
         self.l2 = _weight("l2", 0.01 if l2 is None else l2)
 
     def __call__(self, x):
-        return self.l2 * _namespace(x).sum(x * x)
+        return self.l2 * namespace(x).sum(x * x)
 
     def get_config(self) -> dict:
         return {"l2": self.l2}
@@ -116,7 +102,7 @@ class OrthogonalRegularizer(Regularizer):
                 f"OrthogonalRegularizer is for matrices, got shape {tuple(x.shape)}: use it on "
                 "weights of two axes, such as the kernel of Dense"
             )
-        xp = _namespace(x)
+        xp = namespace(x)
         rows = x if self.mode == "rows" else xp.matrix_transpose(x)
         n = rows.shape[0]
         if n < 2:
@@ -129,12 +115,6 @@ class OrthogonalRegularizer(Regularizer):
 
     def get_config(self) -> dict:
         return {"factor": self.factor, "mode": self.mode}
-
-
-def _namespace(x):
-    if isinstance(x, Tensor):
-        return differentiable(backend.namespace(x.data))
-    return backend.namespace(x)
 
 
 def _weight(name, value) -> float:

@@ -7,7 +7,7 @@ Read in this order: ``_rules.py`` (the mathematics), ``_tensor.py`` (the value t
 from lamina.autograd import _operators as _operators  # gives Tensor its operators
 from lamina.autograd._debug import debug_nans
 from lamina.autograd._functional import grad, value_and_grad
-from lamina.autograd._namespace import differentiable
+from lamina.autograd._namespace import differentiable, namespace
 from lamina.autograd._tape import clock, no_grad, sweep, vertex_of
 from lamina.autograd._tensor import Parameter, Tensor
 
@@ -18,6 +18,7 @@ __all__ = [
     "debug_nans",
     "differentiable",
     "grad",
+    "namespace",
     "no_grad",
     "sweep",
     "value_and_grad",

@@ -3,6 +3,7 @@
 Slow by nature (every result is looked at, which on a GPU waits for it), so off unless asked for.
 """
 
+import math
 import threading
 
 from lamina import backend
@@ -97,9 +98,7 @@ def _range(array) -> str:
         return what
     finite = xp.isfinite(array)
     count = place.scalar(xp.count_nonzero(finite))
-    size = 1
-    for n in array.shape:
-        size *= n
+    size = math.prod(array.shape)
     text = f"{what} with {size - count} of {size} elements not finite" if count < size else what
     if not count:
         return text

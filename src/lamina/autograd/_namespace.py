@@ -364,3 +364,10 @@ def differentiable(xp) -> Namespace:
     if found is None:
         found = _namespaces[xp] = Namespace(xp)
     return found
+
+
+def namespace(x):
+    """The namespace to compute in: of an array its own, of a tensor the differentiable one."""
+    if isinstance(x, Tensor):
+        return differentiable(backend.namespace(x.data))
+    return backend.namespace(x)

@@ -6,6 +6,7 @@ descending numbers are a valid order for the sweep; nothing here recurses.
 The engine knows no function by name, and the rules know nothing of the engine.
 """
 
+import functools
 import itertools
 import threading
 
@@ -41,8 +42,6 @@ class no_grad:
         mode.enabled = self._before
 
     def __call__(self, function):
-        import functools
-
         @functools.wraps(function)
         def wrapped(*args, **kwargs):
             with no_grad():

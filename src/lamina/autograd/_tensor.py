@@ -4,6 +4,8 @@ A Tensor is a value: it is never written to. Its operators and methods are the s
 attached in ``_operators.py``.
 """
 
+import math
+
 from lamina import backend
 
 _FLOATING = ("real floating", "complex floating")
@@ -131,10 +133,7 @@ class Tensor:
 
     @property
     def size(self) -> int:
-        size = 1
-        for n in self.data.shape:
-            size *= n
-        return size
+        return math.prod(self.data.shape)
 
     @property
     def device(self):

@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 
-from lamina import __version__
+from lamina import __version__, config
 from lamina.backend import _nvidia, blas
 
 PACKAGES = (
@@ -65,7 +65,7 @@ def machine() -> dict:
     built = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     return {
         "platform": f"{platform.system()} {platform.machine()}",
-        "cores": _usable_cores(),
+        "cores": config.usable_cores(),
         "memory": _memory(),
         "blas": " ".join(built[key] for key in ("name", "version") if built.get(key))
         or blas.name(),
@@ -99,13 +99,6 @@ def distributions() -> dict[str, str]:
         if name.startswith("cupy"):
             found[name] = distribution.version
     return dict(sorted(found.items()))
-
-
-def _usable_cores() -> int:
-    """Cores this process may run on: what the scheduler allows, not what the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _memory() -> int | None:

@@ -4,6 +4,7 @@ Names, arguments and defaults are Keras's. To add one, subclass ``Initializer`` 
 below.
 """
 
+from lamina.backend import is_array
 from lamina.initializers._constant import Constant, Identity, Ones, Zeros
 from lamina.initializers._initializer import Function, Initializer, takes_rng
 from lamina.initializers._orthogonal import Orthogonal
@@ -96,8 +97,6 @@ def get(identifier):
         >>> lamina.initializers.get("uniform")
         RandomUniform(minval=-0.05, maxval=0.05, seed=None)
     """
-    from lamina.backend import is_array
-
     if type(identifier) is not str and is_array(identifier):
         return Constant(identifier)
     found = _registry.get(identifier)

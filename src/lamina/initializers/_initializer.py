@@ -2,9 +2,10 @@
 
 from lamina import backend, config
 from lamina.backend.random import Generator, next_seed
+from lamina.registry import Configured
 
 
-class Initializer:
+class Initializer(Configured):
     """Values for new weights: ``initializer(shape, dtype=None, *, rng=None)``.
 
     The result is a NumPy array in host memory; whoever asked for it moves it to its backend, so
@@ -29,22 +30,9 @@ class Initializer:
             f"{type(self).__name__} must define __call__(self, shape, dtype=None, *, rng=None)"
         )
 
-    def get_config(self) -> dict:
-        """The arguments that make this initializer again."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict):
-        """The initializer that ``get_config`` described."""
-        return cls(**config)
-
     def clone(self):
         """Another initializer of the same configuration."""
         return self.from_config(self.get_config())
-
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
-        return f"{type(self).__name__}({arguments})"
 
 
 class RandomInitializer(Initializer):

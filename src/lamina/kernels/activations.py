@@ -12,25 +12,15 @@ them without losing digits.
 
 import numpy as np
 
+from lamina.kernels.constants import of_each_float
 from lamina.ops._op import kernel
+from lamina.ops.activations import SELU_ALPHA, SELU_SCALE
 
 _SMALL = 4096  # elements below which the cost of a call outweighs that of its work
 _INF = float("inf")
-
-
-def _numbers(of_dtype):
-    """A number as an array without axes, by the character of its dtype.
-
-    NumPy takes it at half the price of a Python number, which it converts at every call.
-    """
-    return {char: np.asarray(of_dtype(np.dtype(char)), char) for char in "efdg"}
-
-
-_ZERO = _numbers(lambda dtype: 0.0)
-_ONE = _numbers(lambda dtype: 1.0)
-_LARGEST_EXPONENT = _numbers(lambda dtype: np.log(np.finfo(dtype).max) - 1)
-_SELU_ALPHA = 1.6732632423543772
-_SELU_SCALE = 1.0507009873554805
+_ZERO = of_each_float(lambda dtype: 0.0)
+_ONE = of_each_float(lambda dtype: 1.0)
+_LARGEST_EXPONENT = of_each_float(lambda dtype: np.log(np.finfo(dtype).max) - 1)
 
 
 def expm1(x):
@@ -163,15 +153,15 @@ def _elu_back(g, out, alpha=1.0):
 
 
 def _selu(z, out=None):
-    out = _elu(z, out, _SELU_ALPHA)
-    out *= _SELU_SCALE
+    out = _elu(z, out, SELU_ALPHA)
+    out *= SELU_SCALE
     return out
 
 
 def _selu_back(g, out):
     d = np.minimum(out, 0.0)
-    d += _SELU_SCALE * _SELU_ALPHA
-    d += (out > 0.0) * out.dtype.type(_SELU_SCALE * (1.0 - _SELU_ALPHA))
+    d += SELU_SCALE * SELU_ALPHA
+    d += (out > 0.0) * out.dtype.type(SELU_SCALE * (1.0 - SELU_ALPHA))
     d *= g
     return d
 

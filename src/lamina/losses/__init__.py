@@ -5,7 +5,7 @@ training loop wants it; a function gives one value per sample. Formulas are in `
 """
 
 from lamina.losses._loss import Loss, LossFunctionWrapper, arrays
-from lamina.losses._shapes import check_labels, prepare, wants_integers
+from lamina.losses._shapes import check_labels, fit_weights, prepare, wants_integers
 from lamina.losses.classification import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
@@ -59,6 +59,7 @@ __all__ = [
     "check_labels",
     "cosine_similarity",
     "deserialize",
+    "fit_weights",
     "get",
     "hinge",
     "huber",

@@ -5,10 +5,12 @@ To write one, subclass ``Loss`` and define ``call``, or pass a function (y_true,
 ``compile``.
 """
 
+import math
+
 from lamina import backend, config
 from lamina.autograd import Tensor, differentiable
 from lamina.errors import unknown
-from lamina.losses._shapes import check_labels, prepare, wants_integers
+from lamina.losses._shapes import check_labels, fit_weights, prepare, wants_integers
 from lamina.registry import snake_case
 
 REDUCTIONS = ("mean", "mean_with_sample_weight", "none", "sum", "sum_over_batch_size")
@@ -190,24 +192,13 @@ def reduced(values, weights, reduction, valid=None):
     elif valid is not None:
         count = xp.sum(mask)
     else:
-        count = 1
-        for n in values.shape:
-            count *= n
+        count = math.prod(values.shape)
         return total / count if count else total
     return total / xp.where(count == 0, xp.ones_like(count), count)
 
 
 def _weights(weights, values, place, xp):
-    """Weights with an axis of 1 for each axis of the values that they have not."""
+    """Weights on the device of the values, in a shape that broadcasts to theirs."""
     if not isinstance(weights, Tensor):
         weights = place.asarray(weights, values.dtype)
-    shape, wanted = tuple(weights.shape), tuple(values.shape)
-    if shape == wanted or not shape or not wanted:
-        return weights
-    if shape == (*wanted, 1):
-        return xp.reshape(weights, wanted)
-    if len(shape) <= len(wanted) and all(n in (1, m) for n, m in zip(shape, wanted, strict=False)):
-        return xp.reshape(weights, (*shape, *(1,) * (len(wanted) - len(shape))))
-    raise ValueError(
-        f"sample_weight must have one weight per sample or per value {wanted}, got shape {shape}"
-    )
+    return fit_weights(xp, weights, values.shape) if values.ndim else weights

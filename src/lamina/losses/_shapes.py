@@ -5,7 +5,10 @@ loss or metric expects it says itself: ``targets`` is "outputs" for one target p
 for class numbers, None where it is not known, as for a user's function.
 """
 
+import math
+
 from lamina import backend
+from lamina.autograd import namespace
 
 _ONE_HOT = frozenset(
     "CategoricalCrossentropy CategoricalFocalCrossentropy CategoricalHinge KLDivergence "
@@ -75,13 +78,32 @@ def _without(shape, axis):
 
 
 def _reshape(y, shape):
-    y_raw = getattr(y, "data", y) if hasattr(y, "detach") else y
-    xp = backend.namespace(y_raw)
-    if y is not y_raw:
-        from lamina.autograd import differentiable
+    return namespace(y).reshape(y, tuple(shape))
 
-        xp = differentiable(xp)
-    return xp.reshape(y, tuple(shape))
+
+def fit_weights(xp, weights, wanted):
+    """Weights of samples, or of values, in a shape that broadcasts to that of the values.
+
+    They get an axis of 1 for each axis that the values have beyond theirs.
+
+    Args:
+        xp: the namespace of the weights.
+        weights: an array or tensor.
+        wanted: the shape of the values.
+
+    Raises:
+        ValueError: for weights of neither samples nor values.
+    """
+    given, wanted = tuple(weights.shape), tuple(wanted)
+    if given == wanted:
+        return weights
+    shape = given[:-1] if len(given) == len(wanted) + 1 and given[-1] == 1 else given
+    if len(shape) > len(wanted) or any(n not in (1, m) for n, m in zip(shape, wanted)):
+        raise ValueError(
+            f"sample_weight must have one weight per sample or per value {wanted}, "
+            f"got shape {given}"
+        )
+    return xp.reshape(weights, (*shape, *(1,) * (len(wanted) - len(shape))))
 
 
 def _bad_outputs(outputs, what):
@@ -90,6 +112,10 @@ def _bad_outputs(outputs, what):
             f"the {what} needs outputs with a batch axis and a last axis to reduce, got shape "
             f"{tuple(outputs)}: give the outputs a last axis, for example with layers.Dense(1)"
         )
+    return _too_few_outputs(outputs, what)
+
+
+def _too_few_outputs(outputs, what):
     return ValueError(
         f"the {what} needs one output per class, got shape {tuple(outputs)}: use "
         "binary_crossentropy for one output, or give the last layer as many units as classes"
@@ -125,10 +151,7 @@ def _misfit_classes(shape, outputs, rows, what):
         f"got y_true of shape {tuple(shape)}"
     )
     if len(outputs) < 2 or outputs[what.class_axis] < 2:
-        return ValueError(
-            f"the {what} needs one output per class, got shape {tuple(outputs)}: use "
-            "binary_crossentropy for one output, or give the last layer as many units as classes"
-        )
+        return _too_few_outputs(outputs, what)
     if shape == outputs:
         return ValueError(f"{lead}: one-hot, it seems, so use {_DENSE.get(kind, 'class numbers')}")
     if len(shape) == len(outputs) and shape[-1] > 1 and shape[:-1] == outputs[:-1]:
@@ -193,10 +216,7 @@ def check_labels(y, outputs, loss, first_row: int = 0) -> None:
         return
     place_of_first = int(place.to_numpy(xp.reshape(good, (-1,))).argmin())
     value = place.to_numpy(xp.reshape(y, (-1,)))[place_of_first].item()
-    width = 1
-    for n in y.shape[1:]:
-        width *= n
-    row = place_of_first // width + first_row
+    row = place_of_first // math.prod(y.shape[1:]) + first_row
     raise ValueError(f"the {loss} needs {rule}, got {value} in row {row}: {remedy}")
 
 

@@ -8,7 +8,7 @@ in ``update_state`` and compute from ``sums`` in ``result``; or pass a function 
 
 from lamina import backend, config
 from lamina.autograd import Tensor
-from lamina.losses import prepare
+from lamina.losses import fit_weights, prepare
 from lamina.registry import snake_case
 
 
@@ -168,20 +168,7 @@ def _beside(value, array, place):
 
 def spread(xp, weights, shape):
     """Weights of samples, or of values, as weights of values of ``shape``."""
-    given, wanted = tuple(weights.shape), tuple(shape)
-    if given == wanted:
-        return weights
-    if len(given) == len(wanted) + 1 and given[-1] == 1:
-        weights, given = xp.reshape(weights, given[:-1]), given[:-1]
-    elif len(given) < len(wanted):
-        given = given + (1,) * (len(wanted) - len(given))
-        weights = xp.reshape(weights, given)
-    if len(given) != len(wanted) or any(g not in (1, w) for g, w in zip(given, wanted)):
-        raise ValueError(
-            "sample_weight must have one weight per sample or per value "
-            f"{wanted}, got shape {tuple(weights.shape)}"
-        )
-    return xp.broadcast_to(weights, wanted)
+    return xp.broadcast_to(fit_weights(xp, weights, shape), tuple(shape))
 
 
 def quotient(xp, top, bottom):

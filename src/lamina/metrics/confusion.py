@@ -4,6 +4,8 @@ An answer is ``y_pred > threshold``. With several thresholds one sort of the out
 all.
 """
 
+import math
+
 from lamina.metrics._metric import Metric, quotient, spread
 
 
@@ -87,9 +89,7 @@ def counts_at(xp, label, answer, weights, wide) -> dict:
         hits = xp.sum(label * answer * weights)
         label, answer = label * weights, answer * weights
     else:
-        total = 1
-        for n in label.shape:
-            total *= n
+        total = math.prod(label.shape)
         hits = xp.sum(label * answer)
     positives, yes = xp.sum(label), xp.sum(answer)
     return _four(hits, yes, positives, total)

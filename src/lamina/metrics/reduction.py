@@ -1,5 +1,7 @@
 """Means and sums over all batches, and the metric that a function becomes."""
 
+import math
+
 from lamina import backend
 from lamina.autograd import Tensor
 from lamina.metrics._metric import Metric, is_floating, quotient, spread
@@ -41,15 +43,13 @@ class Mean(Metric):
             values = self._place.asarray(values)
         if not is_floating(xp, values.dtype):
             values = xp.astype(values, self._wide)
-        width = 1
         if weights is not None:
             if weights.ndim and values.ndim > weights.ndim:
                 trailing = tuple(range(weights.ndim, values.ndim))
                 values = xp.mean(values, axis=trailing)
             weights = spread(xp, weights, values.shape)
             values = values * weights
-        for n in values.shape[1:]:
-            width *= n
+        width = math.prod(values.shape[1:])
         total = xp.sum(values, dtype=self._wide)
         if weights is None:
             count = values.shape[0] if values.ndim else 1

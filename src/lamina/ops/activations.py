@@ -16,8 +16,8 @@ from lamina.ops.softmax import softmax as softmax
 from lamina.ops.softmax import sparsemax as sparsemax
 from lamina.ops.special import erf
 
-_SELU_ALPHA = 1.6732632423543772
-_SELU_SCALE = 1.0507009873554805
+SELU_ALPHA = 1.6732632423543772
+SELU_SCALE = 1.0507009873554805
 
 
 @op
@@ -94,7 +94,7 @@ def selu(xp, x):
     Source: Klambauer et al., "Self-normalizing neural networks", 2017, equation 2.
     """
     low = xp.where(x > 0, 0.0, x)
-    return _SELU_SCALE * xp.where(x > 0, x, _SELU_ALPHA * xp.expm1(low))
+    return SELU_SCALE * xp.where(x > 0, x, SELU_ALPHA * xp.expm1(low))
 
 
 @op

@@ -2,6 +2,7 @@
 
 import math
 
+from lamina.backend import namespace
 from lamina.ops._op import primitive
 
 # W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969):
@@ -47,8 +48,6 @@ def erf(x):
 
     Accurate to the last few bits of float64 (Cody, 1969).
     """
-    from lamina.backend import namespace
-
     xp = namespace(x)
     y = xp.abs(x)
     small = xp.minimum(y, xp.full_like(y, 0.46875))

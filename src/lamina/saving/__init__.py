@@ -1,4 +1,4 @@
-"""Saving and loading: weights today, each file format in a file of its own."""
+"""The room of saving: weights to files and back, each file format in a file of its own."""
 
 from lamina.saving.weights import load_weights, save_weights
 

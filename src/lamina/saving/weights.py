@@ -113,7 +113,7 @@ def _plain(name: str, value: object) -> np.ndarray:
     if not isinstance(value, np.ndarray | np.generic):
         raise TypeError(
             f"weights are saved from NumPy arrays, got {type(value).__name__} for {name!r}: "
-            "bring it to the host first, backend.to_numpy(array)"
+            "bring it to the host first, lamina.backend.of(array).to_numpy(array)"
         )
     if value.dtype.name not in DTYPES:
         raise TypeError(

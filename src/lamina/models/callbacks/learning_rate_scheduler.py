@@ -12,8 +12,8 @@ class LearningRateScheduler(Callback):
 
         learning_rate = schedule(epoch, learning_rate)
 
-    The epoch's logs gain ``learning_rate``. A schedule that changes with every step is an object
-    of ``lamina.optimizers.schedules``, handed to the optimizer instead.
+    The epoch's logs gain ``learning_rate``. A schedule that changes with every step is a function
+    of the steps done, handed to the optimizer as its ``learning_rate`` instead.
 
     Args:
         schedule: function of the epoch, counted from 0, and the present rate, that returns the
