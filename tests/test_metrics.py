@@ -382,6 +382,12 @@ def test_constant_targets_have_a_score():
         metrics.R2Score(num_regressors=2)([[1], [2], [3]], [[1], [2], [2]])
 
 
+def test_adjusted_score_by_hand():
+    y, p = [[1.0], [2.0], [3.0], [6.0]], [[1.0], [2.0], [4.0], [5.0]]
+    assert float(metrics.R2Score()(y, p)) == pytest.approx(1 - 2 / 14)
+    assert float(metrics.R2Score(num_regressors=1)(y, p)) == pytest.approx(1 - 2 / 14 * 3 / 2)
+
+
 def test_ignored_classes_do_not_count():
     metric = metrics.SparseCategoricalCrossentropy(ignore_class=-1)
     value = metric(np.array([0, -1]), np.array([[0.5, 0.5], [0.9, 0.1]]))

@@ -75,6 +75,7 @@ def _with_rules(name: str):
 
 
 def _applier(name, arrays, options, raw_call):
+    """What runs a function on raw arrays, and keeps for its rules exactly what these name."""
     rules = [
         (rule, rule.__code__.co_varnames[2 : rule.__code__.co_argcount])
         for rule in RULES[name].values()
@@ -115,6 +116,9 @@ def _applier(name, arrays, options, raw_call):
             return out
         if not (tracked and mode.enabled) or (casts and not xp.isdtype(out.dtype, _FLOATING)):
             return Tensor._of(out)
+        return recorded(out, arguments, raws, settings, xp)
+
+    def recorded(out, arguments, raws, settings, xp):
         edges, kept = [], {}
         for argument, raw, (rule, names) in zip(arguments, raws, rules, strict=True):
             if not (isinstance(argument, Tensor) and argument.requires_grad):

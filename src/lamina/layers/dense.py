@@ -5,7 +5,7 @@ import math
 from lamina import activations, constraints, initializers, regularizers
 from lamina.layers._layer import Layer
 from lamina.layers._options import whole_number
-from lamina.ops.dense import FUSABLE, dense
+from lamina.ops.fully_connected import FUSABLE, dense
 
 
 class Dense(Layer):

@@ -8,10 +8,9 @@ network of a beginner's first lesson trains twice as fast for it. Everything els
 
 from lamina import backend
 from lamina.losses import LossFunctionWrapper
+from lamina.ops import softmax, softmax_crossentropy
 from lamina.ops._op import KERNELS
 from lamina.ops.crossentropies import categorical_crossentropy, sparse_categorical_crossentropy
-from lamina.ops.softmax import softmax
-from lamina.ops.softmax_crossentropy import softmax_crossentropy
 
 
 class Chain:

@@ -38,9 +38,10 @@ from lamina.ops.crossentropies import (
     binary_focal_crossentropy,
     categorical_crossentropy,
     categorical_focal_crossentropy,
+    softmax_crossentropy,
     sparse_categorical_crossentropy,
 )
-from lamina.ops.dense import dense
+from lamina.ops.fully_connected import dense
 from lamina.ops.losses import (
     categorical_hinge,
     cosine_similarity,
@@ -57,8 +58,7 @@ from lamina.ops.losses import (
     sum_of_squares,
 )
 from lamina.ops.preparing import flatten, rescale
-from lamina.ops.softmax import log_softmax, softmax, sparsemax
-from lamina.ops.softmax_crossentropy import softmax_crossentropy
+from lamina.ops.softmaxes import log_softmax, softmax, sparsemax
 from lamina.ops.special import erf
 
 __all__ = [

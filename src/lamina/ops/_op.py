@@ -36,15 +36,15 @@ def op(definition):
     arrays = code.co_varnames[1 : code.co_argcount]
     options = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
     count = len(arrays)
-    defaults = definition.__defaults__ or ()
-    array_defaults = (None,) * (count - len(defaults)) + defaults
+    array_names = frozenset(arrays)
+    none_needed = (False,) * count
     option_defaults = definition.__kwdefaults__ or {}
     kernels = KERNELS.setdefault(name, {})
 
     @functools.wraps(definition)
     def call(*args, **settings):
         if len(args) != count or settings.keys() & array_names:
-            args, settings = bind(args, settings)
+            args, settings = _bound(call, args, settings)
         raws, xp, tensors, tracked = [], None, False, False
         for arg in args:
             if isinstance(arg, Tensor):
@@ -69,20 +69,17 @@ def op(definition):
                 return definition(differentiable(xp), *map(as_tensor, args), **settings)
             return definition(xp, *args, **settings)
         out, pullback = done
-        if not record:
-            if _debug.enabled:
-                _debug.check_result(name, out, raws)
-            return _constants(out) if tensors else out
         if _debug.enabled:
             _debug.check_result(name, out, raws)
+        if not record:
+            return _constants(out) if tensors else out
         edges, inputs = [], []
-        for position, arg in enumerate(args):
+        for position, raw in enumerate(raws):
+            vertex = None
             if needs[position]:
-                vertex = vertex_of(arg)
+                vertex = vertex_of(args[position])
                 edges.append((vertex, position))
-                inputs.append((raws[position], vertex))
-            else:
-                inputs.append((raws[position], None))
+            inputs.append((raw, vertex))
         node = KernelNode(name, edges, pullback, definition, inputs, settings, xp)
         if isinstance(out, tuple):
             return tuple(
@@ -90,34 +87,37 @@ def op(definition):
             )
         return Tensor._of(out, node)
 
-    def bind(args, settings):
-        """Arrays given by name and options given by position, put where they belong."""
-        if len(args) > count + len(options):
-            raise TypeError(
-                f"{name} takes {count + len(options)} arguments ({', '.join(arrays + options)}), "
-                f"got {len(args)}"
-            )
-        settings = dict(settings)
-        for option, value in zip(options, args[count:], strict=False):
-            if option in settings:
-                raise TypeError(f"{name} got {option} twice: by position and by name")
-            settings[option] = value
-        bound = list(args[:count])
-        for i in range(len(bound), count):
-            if arrays[i] in settings:
-                bound.append(settings.pop(arrays[i]))
-            elif i >= count - len(defaults):
-                bound.append(array_defaults[i])
-            else:
-                raise TypeError(f"{name} needs its argument {arrays[i]!r}")
-        return tuple(bound), settings
-
-    array_names = frozenset(arrays)
-    none_needed = (False,) * count
     call.definition = definition
     call.arrays, call.options, call.defaults = arrays, options, option_defaults
     OPS[name] = call
     return call
+
+
+def _bound(made, args, settings):
+    """Arrays given by name and options given by position, put where they belong."""
+    name, arrays, options = made.__name__, made.arrays, made.options
+    count = len(arrays)
+    if len(args) > count + len(options):
+        raise TypeError(
+            f"{name} takes {count + len(options)} arguments ({', '.join(arrays + options)}), "
+            f"got {len(args)}"
+        )
+    settings = dict(settings)
+    for option, value in zip(options, args[count:], strict=False):
+        if option in settings:
+            raise TypeError(f"{name} got {option} twice: by position and by name")
+        settings[option] = value
+    defaults = made.definition.__defaults__ or ()
+    values = dict(zip(arrays[count - len(defaults) :], defaults, strict=True))
+    bound = list(args[:count])
+    for array in arrays[len(bound) :]:
+        if array in settings:
+            bound.append(settings.pop(array))
+        elif array in values:
+            bound.append(values[array])
+        else:
+            raise TypeError(f"{name} needs its argument {array!r}")
+    return tuple(bound), settings
 
 
 def kernel(name: str, namespace: str = "portable"):

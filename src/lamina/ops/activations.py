@@ -1,7 +1,7 @@
 """Activations, element by element: the functions that make a network more than one matrix product.
 
 Each is a definition to be read; ``kernels/activations.py`` makes the most used ones fast. Softmax
-and its kin, which look at a whole axis, are in ``softmax.py`` and can be had from here as well.
+and its kin, which look at a whole axis, are in ``softmaxes.py`` and can be had from here as well.
 
 At a kink, where two pieces meet, the derivative is that of the flat piece: 0 for relu at 0.
 Where a piece would overflow or divide by zero outside of its range, its argument is replaced there
@@ -11,9 +11,9 @@ by a harmless one before, not after: a gradient of 0 times infinity is NaN.
 import math
 
 from lamina.ops._op import op
-from lamina.ops.softmax import log_softmax as log_softmax
-from lamina.ops.softmax import softmax as softmax
-from lamina.ops.softmax import sparsemax as sparsemax
+from lamina.ops.softmaxes import log_softmax as log_softmax
+from lamina.ops.softmaxes import softmax as softmax
+from lamina.ops.softmaxes import sparsemax as sparsemax
 from lamina.ops.special import erf
 
 SELU_ALPHA = 1.6732632423543772

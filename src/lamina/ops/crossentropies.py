@@ -8,7 +8,7 @@ which is the more exact way: it never takes the logarithm of a rounded 0. Probab
 from lamina import config
 from lamina.ops._op import op
 from lamina.ops.activations import sigmoid
-from lamina.ops.softmax import log_softmax, softmax
+from lamina.ops.softmaxes import log_softmax, softmax
 
 
 @op
@@ -175,3 +175,20 @@ def sparse_categorical_crossentropy(
     if ignore_class is not None:
         chosen = chosen & counts
     return -xp.sum(xp.where(chosen, _log_probability(xp, y_pred, from_logits, -1), 0.0), axis=-1)
+
+
+@op
+def softmax_crossentropy(xp, y_true, logits):
+    """The crossentropy of ``softmax(logits)``, and the softmax itself: how a classifier ends.
+
+    Args:
+        y_true: class numbers, shape (...), or one row of probabilities per sample, shape (..., n).
+        logits: shape (..., n).
+
+    Returns:
+        (values of shape (...), probabilities of shape (..., n)).
+    """
+    probabilities = softmax(logits)
+    whole = y_true.ndim == logits.ndim
+    loss = categorical_crossentropy if whole else sparse_categorical_crossentropy
+    return loss(y_true, probabilities), probabilities

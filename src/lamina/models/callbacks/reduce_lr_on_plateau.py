@@ -77,7 +77,6 @@ class ReduceLROnPlateau(Monitor):
             return
         if self.cooldown_counter:
             self.cooldown_counter -= 1
-            self.wait = 0
         if self.improves(value, self.best):
             self.best = value
             self.wait = 0
