@@ -11,6 +11,7 @@ from lamina import Tensor, activations
 from lamina.backend import namespace
 from lamina.kernels.activations import FUSED
 from lamina.ops._op import KERNELS, OPS
+from lamina.ops.fully_connected import FUSABLE
 
 E = np.exp
 
@@ -193,6 +194,7 @@ def test_every_kernel_has_a_case():
     own = {name for name in KERNELS if KERNELS[name] and name in activations.__all__}
     assert own == {case.values[0] for case in KERNEL_CASES}
     assert FUSED.keys() <= {name for name, _, _ in CASES}
+    assert FUSED.keys() == set(FUSABLE.values())
 
 
 LAYOUTS = {

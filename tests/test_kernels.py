@@ -49,7 +49,8 @@ CASES = [
     ("softmax", (normal(4, 5, 3),), {"axis": 1}),
     ("log_softmax", (normal(4, 5, 3),), {"axis": 0}),
     *[("dense", (normal(*lead, 3), normal(3, 4), normal(4)), {"activation": activation})
-      for lead in ((2,), (5, 2), (0,)) for activation in ("linear", "relu", "tanh", "softmax")],
+      for lead in ((2,), (5, 2), (0,))
+      for activation in ("linear", "relu", "selu", "softmax", "tanh")],
     ("dense", (normal(5, 3), normal(3, 4), None), {"activation": "sigmoid"}),
     ("flatten", (normal(4, 2, 3),), {}),
     ("flatten", (normal(0, 2, 3),), {}),

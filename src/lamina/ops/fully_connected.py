@@ -24,8 +24,8 @@ def dense(xp, x, kernel, bias=None, *, activation="linear"):
 
 
 _NAMES = (
-    "elu", "exponential", "hard_sigmoid", "leaky_relu", "linear", "log_softmax", "relu", "relu6",
-    "sigmoid", "softmax", "softplus", "softsign", "tanh",
+    "elu", "exponential", "hard_sigmoid", "leaky_relu", "linear", "log_sigmoid", "log_softmax",
+    "relu", "relu6", "selu", "sigmoid", "softmax", "softplus", "softsign", "tanh",
 )  # fmt: skip
 
 FUSABLE = {getattr(activations, name): name for name in _NAMES}
