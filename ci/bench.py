@@ -22,14 +22,14 @@ RESULTS = HERE / "results"
 
 # Row of the table: (library, how it trains, which works; None for all of them)
 ROWS = {
-    "lamina step": ("lamina", "step", None),
+    "lamina batch": ("lamina", "step", None),
     "lamina fit": ("lamina", "fit", None),
     "torch step": ("torch", "step", None),
     "torch inside": ("torch_inside", "step", None),
     "keras fit": ("keras", "fit", None),
     "sklearn fit": ("sklearn", "fit", ("mlp",)),
 }
-ON_GPU = ("lamina step", "lamina fit", "torch step")
+ON_GPU = ("lamina batch", "lamina fit", "torch step")
 
 
 def main() -> int:

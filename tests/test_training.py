@@ -1012,7 +1012,15 @@ class PressCtrlC(callbacks.Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_ctrl_c_ends_fit_between_two_steps(capsys):
+@pytest.fixture
+def ctrl_c():
+    """Python's own handling of Ctrl-C, which shells switch off for what runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_fit_between_two_steps(ctrl_c, capsys):
     model, other, watch = network(), network(), Watch()
     history = model.fit(
         X, Y, batch_size=10, epochs=9, callbacks=[PressCtrlC(2, 1), watch], verbose=2
@@ -1027,7 +1035,7 @@ def test_ctrl_c_ends_fit_between_two_steps(capsys):
     same(model.get_weights(), other.get_weights())
 
 
-def test_ctrl_c_restores_the_best_weights():
+def test_ctrl_c_restores_the_best_weights(ctrl_c):
     best = {}
 
     class Keep(callbacks.Callback):

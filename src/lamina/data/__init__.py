@@ -4,7 +4,7 @@ Everything that comes in passes ``_convert.py`` once; what is wrong with it is s
 """
 
 from lamina.data._batches import ArrayBatches, IterableBatches, is_iterable_of_batches
-from lamina.data._convert import as_array, class_weights, to_backend
+from lamina.data._convert import as_array, class_weights, is_ready, to_backend
 
 __all__ = [
     "ArrayBatches",
@@ -12,5 +12,6 @@ __all__ = [
     "as_array",
     "class_weights",
     "is_iterable_of_batches",
+    "is_ready",
     "to_backend",
 ]

@@ -104,6 +104,18 @@ def _not_a_number(what, array, place, value) -> TypeError:
     )
 
 
+def is_ready(array, dtype, place) -> bool:
+    """Whether an array is right as it is: of this host and dtype, its floats all finite."""
+    return (
+        place.is_host
+        and type(array) is np.ndarray
+        and array.dtype.kind == "f"
+        and array.dtype == dtype
+        and array.size <= _PIECE
+        and bool(np.isfinite(array).all())
+    )
+
+
 def to_backend(array, what: str, dtype, place, rows=0):
     """``array`` on the backend ``place`` as ``dtype``, where all of it is finite.
 

@@ -10,6 +10,7 @@ from lamina.data import (
     as_array,
     class_weights,
     is_iterable_of_batches,
+    is_ready,
     to_backend,
 )
 from lamina.layers._options import whole_number
@@ -30,6 +31,7 @@ class Feed:
         self.loss = loss
         self.place = model.backend
         self._only_x = only_x
+        self._any_number_will_do = not wants_integers(loss) and not getattr(loss, "labels", None)
 
     def source(self, x, y=None, weights=None, batch_size=None, classes=None):
         """Batches of x, y and weights, from arrays or from an iterable of batches."""
@@ -105,6 +107,10 @@ class Feed:
             dtype: what it becomes.
             rows: the number of its first row in the whole, or those of all its rows.
         """
+        if (name == "x" or (name == "y" and self._any_number_will_do)) and is_ready(
+            piece, dtype, self.place
+        ):
+            return piece
         if backend.namespace(piece).isdtype(piece.dtype, "bool"):
             piece = backend.of(piece).asarray(piece, "int32")
         if name == "y" and self.loss is not None and isinstance(rows, int):
