@@ -389,9 +389,14 @@ def test_rows_outside_the_standard_are_known():
 @pytest.fixture
 def fresh_functions(monkeypatch):
     """Functions are made of the table anew, and forgotten afterwards."""
-    monkeypatch.setattr(_namespace, "_functions", {})
-    monkeypatch.setattr(_namespace, "_namespaces", {})
-    return monkeypatch
+
+    def forget():
+        _namespace.function.cache_clear()
+        _namespace.differentiable.cache_clear()
+
+    forget()
+    yield monkeypatch
+    forget()
 
 
 def parameters_of(rule):

@@ -10,7 +10,7 @@ import functools
 
 from lamina import backend
 from lamina.autograd._tape import alias, leaves, mode, sweep, vertex_of
-from lamina.autograd._tensor import Tensor
+from lamina.autograd._tensor import FLOATING, Tensor
 
 
 def value_and_grad(f, argnums: int | tuple[int, ...] = 0):
@@ -97,9 +97,7 @@ def _trace(argument):
         pairs = {key: _trace(part) for key, part in argument.items()}
         return {k: p for k, (p, _) in pairs.items()}, [t for _, own in pairs.values() for t in own]
     tensor = argument if isinstance(argument, Tensor) else Tensor(argument)
-    if not backend.namespace(tensor.data).isdtype(
-        tensor.dtype, ("real floating", "complex floating")
-    ):
+    if not backend.namespace(tensor.data).isdtype(tensor.dtype, FLOATING):
         raise TypeError(
             "a derivative needs floating-point arguments, got "
             f"{backend.of(tensor.data).dtype_name(tensor.dtype)}: pass 2.0 instead of 2"

@@ -6,11 +6,13 @@ arguments the result is a tensor, and is recorded where one of them requires a g
 function has rules.
 """
 
+import functools
+
 from lamina import backend
 from lamina.autograd import _debug, _rules_arrays  # noqa: F401, the latter fills the table
 from lamina.autograd._rules import RULES, SIGNATURES
 from lamina.autograd._tape import BEYOND, OWN, RuleNode, mode, plain, vertex_of
-from lamina.autograd._tensor import Tensor
+from lamina.autograd._tensor import FLOATING, Tensor
 from lamina.errors import nearest
 
 # Functions whose result does not change, or only in jumps, with their arguments: no gradient.
@@ -24,22 +26,15 @@ CONSTANT = frozenset(
     zeros_like broadcast_shapes""".split()
 )
 
-_functions: dict = {}
-_namespaces: dict = {}
 
-
+@functools.cache
 def function(name: str):
     """The function ``name`` of the standard, for arrays and tensors; made on first use."""
-    made = _functions.get(name)
-    if made is None:
-        if name in ("concat", "stack"):
-            made = _of_list(name)
-        elif name in RULES:
-            made = _with_rules(name)
-        else:
-            made = _COMPOSED.get(name) or _without_rules(name)
-        _functions[name] = made
-    return made
+    if name in ("concat", "stack"):
+        return _of_list(name)
+    if name in RULES:
+        return _with_rules(name)
+    return _COMPOSED.get(name) or _without_rules(name)
 
 
 def _with_rules(name: str):
@@ -93,7 +88,7 @@ def _applier(name, arrays, options, raw_call):
                 tensors = True
                 tracked = tracked or argument.requires_grad
                 argument = argument.data
-            if xp is None and type(argument) not in _NUMBERS:
+            if xp is None and type(argument) not in NUMBERS:
                 xp = backend.namespace(argument)
             raws.append(argument)
         for setting in settings:
@@ -114,7 +109,7 @@ def _applier(name, arrays, options, raw_call):
             _debug.check_result(name, out, raws)
         if not tensors:
             return out
-        if not (tracked and mode.enabled) or (casts and not xp.isdtype(out.dtype, _FLOATING)):
+        if not (tracked and mode.enabled) or (casts and not xp.isdtype(out.dtype, FLOATING)):
             return Tensor._of(out)
         return recorded(out, arguments, raws, settings, xp)
 
@@ -143,8 +138,8 @@ def _applier(name, arrays, options, raw_call):
     return apply
 
 
-_NUMBERS = (int, float, bool, complex, type(None))
-_FLOATING = ("real floating", "complex floating")
+NUMBERS = (int, float, bool, complex, type(None))
+"""The types that may stand among arrays and belong to no library."""
 
 
 def _refuse_mixture(name, raws) -> None:
@@ -232,7 +227,7 @@ def _namespace_among(values, home=None):
     for value in _items(values):
         if isinstance(value, Tensor):
             return backend.namespace(value.data)
-        if type(value) not in _NUMBERS and not isinstance(value, str) and backend.is_array(value):
+        if type(value) not in NUMBERS and not isinstance(value, str) and backend.is_array(value):
             return backend.namespace(value)
     return home or backend.get().xp
 
@@ -362,12 +357,10 @@ def _asarray(home):
     return asarray
 
 
+@functools.cache
 def differentiable(xp) -> Namespace:
     """The differentiable namespace over the raw namespace ``xp``."""
-    found = _namespaces.get(xp)
-    if found is None:
-        found = _namespaces[xp] = Namespace(xp)
-    return found
+    return Namespace(xp)
 
 
 def namespace(x):

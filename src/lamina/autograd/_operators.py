@@ -1,7 +1,7 @@
 """The operators, attributes and methods of Tensor that compute: functions of the namespace."""
 
 from lamina import backend
-from lamina.autograd._namespace import _functions, _raw, differentiable, function
+from lamina.autograd._namespace import _raw, differentiable, function
 from lamina.autograd._tensor import Tensor
 
 _BINARY = {
@@ -21,8 +21,7 @@ def _binary(name, reflected=False):
     def operator(self, other):
         if not isinstance(other, _OPERANDS) and not backend.is_array(other):
             return NotImplemented
-        call = _functions.get(name) or function(name)
-        return call(other, self) if reflected else call(self, other)
+        return function(name)(other, self) if reflected else function(name)(self, other)
 
     return operator
 

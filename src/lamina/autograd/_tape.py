@@ -327,15 +327,11 @@ class _Plain:
 BEYOND = {name: getattr(scatter, name) for name in ("add_along_axis", "add_at", "setitem_zeros")}
 """Functions on raw arrays that have rules and are not the standard's; primitives add theirs."""
 
-_plains: dict = {}
 
-
+@functools.cache
 def plain(xp) -> _Plain:
     """The namespace that rules see when they run on raw arrays of ``xp``."""
-    found = _plains.get(xp)
-    if found is None:
-        found = _plains[xp] = _Plain(xp)
-    return found
+    return _Plain(xp)
 
 
 def _released(node):

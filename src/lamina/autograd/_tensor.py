@@ -8,7 +8,7 @@ import math
 
 from lamina import backend
 
-_FLOATING = ("real floating", "complex floating")
+FLOATING = ("real floating", "complex floating")
 
 
 class Tensor:
@@ -45,7 +45,7 @@ class Tensor:
             data = data.data
         elif not backend.is_array(data):
             data = backend.get().asarray(data)
-        if requires_grad and not backend.namespace(data).isdtype(data.dtype, _FLOATING):
+        if requires_grad and not backend.namespace(data).isdtype(data.dtype, FLOATING):
             raise TypeError(
                 "only floating-point tensors can require a gradient, got "
                 f"{backend.of(data).dtype_name(data.dtype)}: convert first, for example "

@@ -6,6 +6,8 @@ in ``update_state`` and compute from ``sums`` in ``result``; or pass a function 
 ``compile``.
 """
 
+import functools
+
 from lamina import backend, config
 from lamina.autograd import Tensor
 from lamina.losses import fit_weights, prepare
@@ -105,11 +107,7 @@ class Metric:
     def _settle(self, array) -> None:
         """Note where the sums are to be, and bring there those that came from elsewhere."""
         self._place = place = backend.of(array)
-        self._wide = _WIDEST.get(place)
-        if self._wide is None:
-            info = place.xp.__array_namespace_info__()
-            floats = info.dtypes(device=place.device, kind="real floating")
-            self._wide = _WIDEST[place] = floats.get("float64", place.xp.float32)
+        self._wide = _widest(place)
         for name, value in self.sums.items():
             if type(value) not in (int, float):
                 self.sums[name] = place.asarray(value)
@@ -147,16 +145,18 @@ class Metric:
         return xp, y_true, y_pred, sample_weight
 
 
-_WIDEST: dict = {}  # the widest floating-point dtype of each backend
-_FLOATING: dict = {}
+@functools.cache
+def _widest(place):
+    """The widest floating-point dtype of a backend."""
+    info = place.xp.__array_namespace_info__()
+    floats = info.dtypes(device=place.device, kind="real floating")
+    return floats.get("float64", place.xp.float32)
 
 
+@functools.cache
 def is_floating(xp, dtype) -> bool:
     """The standard's ``isdtype`` for real floating-point numbers, remembered."""
-    found = _FLOATING.get((xp, dtype))
-    if found is None:
-        found = _FLOATING[xp, dtype] = xp.isdtype(dtype, "real floating")
-    return found
+    return xp.isdtype(dtype, "real floating")
 
 
 def _beside(value, array, place):

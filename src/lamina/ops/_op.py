@@ -14,7 +14,7 @@ import functools
 
 from lamina import backend
 from lamina.autograd import _debug, differentiable, vertex_of
-from lamina.autograd._namespace import function
+from lamina.autograd._namespace import NUMBERS, function
 from lamina.autograd._rules import vjp
 from lamina.autograd._tape import BEYOND, KernelNode, Output, as_tensor, mode
 from lamina.autograd._tensor import Tensor
@@ -52,7 +52,7 @@ def op(definition):
                 tracked = tracked or arg.requires_grad
                 arg = arg.data
             raws.append(arg)
-            if xp is None and type(arg) not in _NUMBERS:
+            if xp is None and type(arg) not in NUMBERS:
                 xp = backend.namespace(arg)
         if xp is None:
             xp = backend.get().xp
@@ -161,5 +161,3 @@ def stop_gradient(x):
 def _constants(out):
     return tuple(map(Tensor._of, out)) if isinstance(out, tuple) else Tensor._of(out)
 
-
-_NUMBERS = (int, float, bool, complex, type(None))
