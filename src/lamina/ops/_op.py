@@ -74,12 +74,13 @@ def op(definition):
         if not record:
             return _constants(out) if tensors else out
         edges, inputs = [], []
-        for position, raw in enumerate(raws):
-            vertex = None
+        for position, arg in enumerate(args):
             if needs[position]:
-                vertex = vertex_of(args[position])
+                vertex = vertex_of(arg)
                 edges.append((vertex, position))
-            inputs.append((raw, vertex))
+                inputs.append((raws[position], vertex))
+            else:
+                inputs.append((raws[position], None))
         node = KernelNode(name, edges, pullback, definition, inputs, settings, xp)
         if isinstance(out, tuple):
             return tuple(
