@@ -554,14 +554,9 @@ def test_history_starts_afresh_in_the_next_fit():
 
 def test_history_in_words():
     history = fit(FakeModel(), [], [{"loss": 2.0, "accuracy": 0.5}, {"loss": 1.0, "accuracy": 0.4}])
-    assert repr(history) == (
-        "History of 2 epochs: first, last, lowest, highest\n"
-        "  loss      2           1           1           2\n"
-        "  accuracy  0.5         0.4         0.4         0.5\n"
-        "Training figures are running means over each epoch, while the weights moved;\n"
-        "val_ figures are measured at its end."
-    )
-    assert repr(cb.History()) == "History of no epochs"
+    assert repr(history) == "<History of 2 epochs: loss 1, accuracy 0.4>"
+    assert repr(fit(FakeModel(), [], [{"loss": 0.51234}])) == "<History of 1 epoch: loss 0.5123>"
+    assert repr(cb.History()) == "<History of no epochs>"
 
 
 def test_history_is_drawn(tmp_path, monkeypatch):

@@ -78,6 +78,11 @@ __all__ = [
     "threshold",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _ALL = (
     celu, elu, exponential, gelu, glu, hard_shrink, hard_sigmoid, hard_silu, hard_tanh,
     leaky_relu, linear, log_sigmoid, log_softmax, mish, relu, relu6, selu, sigmoid, silu,

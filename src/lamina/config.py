@@ -93,3 +93,19 @@ def _checked_workers(count: int) -> int:
     if count < 1:
         raise ValueError(f"the number of workers must be at least 1, got {count}")
     return int(count)
+
+__all__ = [
+    "epsilon",
+    "floatx",
+    "keep_memory",
+    "set_epsilon",
+    "set_floatx",
+    "set_keep_memory",
+    "set_workers",
+    "usable_cores",
+    "workers",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

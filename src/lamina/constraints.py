@@ -122,3 +122,22 @@ _registry = Registry(
 get = _registry.get
 serialize = _registry.serialize
 deserialize = _registry.deserialize
+
+__all__ = [
+    "Constraint",
+    "MaxNorm",
+    "MinMaxNorm",
+    "NonNeg",
+    "UnitNorm",
+    "deserialize",
+    "get",
+    "max_norm",
+    "min_max_norm",
+    "non_neg",
+    "serialize",
+    "unit_norm",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

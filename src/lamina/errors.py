@@ -27,3 +27,23 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
     close = nearest(name, names) if isinstance(name, str) else None
     advice = f"did you mean {close!r}?" if close else f"use one of {', '.join(names)}"
     return ValueError(f"unknown {kind} {name!r}: {advice}")
+
+
+def missing(kind: str, name: str, known: Iterable[str]) -> AttributeError:
+    """The error for a name that a room of the library lacks, with the nearest or all it has.
+
+    Example:
+        >>> raise missing("layer", "dens", ["Activation", "Dense"])
+        AttributeError: lamina has no layer 'dens': did you mean 'Dense'?
+    """
+    if name.startswith("_"):  # Python asking what kind of module this is, not a person
+        return AttributeError(name)
+    names = sorted(known)
+    close = nearest(name, names)
+    advice = f": did you mean {close!r}?" if close else f"; it has {', '.join(names)}"
+    return AttributeError(f"lamina has no {kind} {name!r}{advice}")
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun: "1 layer", "2 layers", "1 axis"."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -154,3 +154,22 @@ def get(identifier):
 
 serialize = _registry.serialize
 deserialize = _registry.deserialize
+
+__all__ = [
+    "L1",
+    "L1L2",
+    "L2",
+    "OrthogonalRegularizer",
+    "Regularizer",
+    "deserialize",
+    "get",
+    "l1",
+    "l1_l2",
+    "l2",
+    "orthogonal_regularizer",
+    "serialize",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -267,3 +267,14 @@ def _compared(exact, numeric) -> str:
     largest = max(abs(exact), abs(numeric))
     relative = f", relative difference {abs(exact - numeric) / largest:.1e}" if largest else ""
     return f"it is {exact:.9g}, by finite differences {numeric:.9g}{relative}"
+
+__all__ = [
+    "BACKENDS",
+    "assert_close",
+    "backends",
+    "check_grads",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -2,6 +2,7 @@
 
 from lamina import backend
 from lamina.backend.random import set_random_seed
+from lamina.data import as_array
 
 
 def to_categorical(x, num_classes=None):
@@ -16,10 +17,11 @@ def to_categorical(x, num_classes=None):
 
     Raises:
         ValueError: for numbers outside 0 ... num_classes - 1, or not whole.
+        TypeError: for text and other things than numbers.
     """
     host = backend.get("numpy")
     xp = host.xp
-    labels = host.asarray(x)
+    labels = host.asarray(as_array(x, "labels"))
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     whole = xp.astype(labels, xp.int64)
@@ -40,5 +42,12 @@ def normalize(x, axis=-1, order=2):
     norm = xp.linalg.vector_norm(x, axis=axis, keepdims=True, ord=order)
     return x / xp.where(norm == 0, xp.ones_like(norm), norm)
 
+__all__ = [
+    "normalize",
+    "set_random_seed",
+    "to_categorical",
+]
 
-__all__ = ["normalize", "set_random_seed", "to_categorical"]
+
+def __dir__() -> list[str]:
+    return __all__

@@ -8,7 +8,7 @@ import functools
 
 from lamina import backend
 from lamina.autograd import differentiable
-from lamina.autograd._namespace import CREATING
+from lamina.autograd._namespace import CREATING, standard
 from lamina.autograd._rules import RULES
 
 
@@ -35,4 +35,4 @@ def _placed(make, place):
 
 
 def __dir__() -> list[str]:
-    return sorted(n for n in dir(backend.get().xp) if not n.startswith("_"))
+    return list(standard())

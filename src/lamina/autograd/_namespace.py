@@ -11,20 +11,10 @@ import functools
 from lamina import backend
 from lamina.autograd import _debug, _rules_arrays  # noqa: F401, the latter fills the table
 from lamina.autograd._rules import RULES, SIGNATURES
+from lamina.autograd._standard import CONSTANT, ELSEWHERE, HALVES, INDEXING, OTHERS
 from lamina.autograd._tape import BEYOND, OWN, RuleNode, mode, plain, vertex_of
 from lamina.autograd._tensor import FLOATING, Tensor
 from lamina.errors import nearest
-
-# Functions whose result does not change, or only in jumps, with their arguments: no gradient.
-CONSTANT = frozenset(
-    """__array_namespace_info__ all any arange argmax argmin argsort bitwise_and bitwise_invert
-    bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor can_cast ceil count_nonzero
-    empty empty_like equal eye finfo floor floor_divide from_dlpack full greater greater_equal
-    iinfo isdtype isfinite isin isinf isnan less less_equal linspace logical_and logical_not
-    logical_or logical_xor nextafter nonzero not_equal ones ones_like result_type round
-    searchsorted sign signbit trunc unique_all unique_counts unique_inverse unique_values zeros
-    zeros_like broadcast_shapes""".split()
-)
 
 
 @functools.cache
@@ -211,7 +201,11 @@ def _without_rules(name: str, home=None):
 
     made.__name__ = name
     made.__module__ = "lamina.xp"
-    made.__doc__ = f"The standard's ``{name}``; its result requires no gradient."
+    made.__doc__ = f"The standard's ``{name}``, " + (
+        "which is constant with respect to its arguments: no gradient flows through it."
+        if name in CONSTANT
+        else "which has no derivative yet: its arguments must require no gradient."
+    )
     return made
 
 
@@ -302,6 +296,13 @@ _COMPOSED = {
 }
 
 
+@functools.cache
+def standard() -> tuple[str, ...]:
+    """The names of the standard but those with an underscore before them, in order."""
+    names = {*RULES, *_COMPOSED, *CONSTANT, *OTHERS} - INDEXING
+    return tuple(sorted(name for name in names if not name.startswith("_")))
+
+
 class Namespace:
     """The functions, dtypes and constants of the standard over one raw namespace."""
 
@@ -315,15 +316,21 @@ class Namespace:
         if name in RULES or name in _COMPOSED:
             found = function(name)
         else:
-            found = getattr(self._xp, name, _MISSING)
+            known = name in CONSTANT or name in OTHERS or name in HALVES
+            found = getattr(self._xp, name, _MISSING) if known else _MISSING
             if found is _MISSING:
-                close = nearest(name, (*RULES, *_COMPOSED, *CONSTANT))
-                advice = f": did you mean {close!r}?" if close else ""
-                raise AttributeError(f"the array API standard has no {name!r}{advice}")
+                raise self._unknown(name, known)
             if callable(found) and not isinstance(found, type):
                 found = self._bound(name, found)
         setattr(self, name, found)
         return found
+
+    def _unknown(self, name, known) -> AttributeError:
+        if known:
+            return AttributeError(f"the backend {self._name()} has no {name!r}")
+        close = ELSEWHERE.get(name) or nearest(name, standard())
+        advice = f": did you mean {close!r}?" if close else ""
+        return AttributeError(f"the array API standard has no {name!r}{advice}")
 
     def _bound(self, name, raw):
         """Functions that make arrays of numbers, or ask about dtypes, do so in this namespace."""
@@ -331,8 +338,14 @@ class Namespace:
             return raw
         return _asarray(self._xp) if name == "asarray" else _without_rules(name, self._xp)
 
+    def __dir__(self) -> list[str]:
+        return list(standard())
+
+    def _name(self) -> str:
+        return getattr(self._xp, "__name__", str(self._xp))
+
     def __repr__(self) -> str:
-        return f"<lamina.xp over {getattr(self._xp, '__name__', self._xp)}>"
+        return f"<lamina.xp over {self._name()}>"
 
 
 CREATING = frozenset("arange empty eye from_dlpack full linspace ones zeros".split())

@@ -15,6 +15,7 @@ from lamina import config
 from lamina.errors import unknown
 
 _NAMES = ("numpy", "cupy", "torch", "array_api_strict", "auto")
+_MEANT = {"cpu": "numpy", "cuda": "cupy", "gpu": "cupy"}
 _DTYPES = frozenset(
     """bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64
     complex64 complex128""".split()
@@ -285,6 +286,8 @@ def _open(name: str, device_name: str) -> Backend:
         return Backend("numpy", xp)
     if name == "cupy":
         return _open_cupy(device_name)
+    if name.lower() in _MEANT:
+        raise ValueError(f"unknown backend {name!r}: did you mean {_MEANT[name.lower()]!r}?")
     try:
         library = importlib.import_module(name)
     except ImportError as error:
@@ -314,8 +317,9 @@ def _open_cupy(device_name: str) -> Backend:
         cupy = importlib.import_module("cupy")
     except ImportError as error:
         raise RuntimeError(
-            "the backend 'cupy' needs CuPy, which does not import "
-            f"({error}): run python -m lamina for the exact pip line, or use backend='numpy'"
+            "the backend 'cupy' needs CuPy and an NVIDIA driver, and CuPy does not import "
+            f"({error}): python -m lamina tells which of them is missing and what to install, "
+            "or use backend='numpy'"
         ) from error
     if not cupy.is_available():
         raise RuntimeError(

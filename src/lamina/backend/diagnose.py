@@ -27,6 +27,8 @@ PACKAGES = (
 # Words by which CuPy's errors name a CUDA library or header, which its wheel does not bring.
 _TOOLKIT_WORDS = ("libcu", "libnv", "nvrtc", "header", "source file", ".so", ".dll")
 
+_LATER = 'pip install "lamina[cuda13]", or "lamina[cuda12]" where the driver says CUDA 12'
+
 
 def report() -> dict:
     """Facts on packages, processor, CUDA and the backend ``"auto"`` picks, as plain data.
@@ -215,6 +217,8 @@ def text(facts: dict) -> str:
     if cuda["problem"]:
         lines.append(f"{'problem':<18}{cuda['problem']}")
     lines += [f"{'to mend it, run':<18}{line}" for line in cuda["remedy"]]
+    if cuda["driver"] is None and not cuda["cupy"]:
+        lines.append(f"{'once it has a GPU':<18}{_LATER}")
     lines.append(f'{"auto":<18}backend="auto" is {facts["auto"]!r} here')
     return "\n".join(lines)
 

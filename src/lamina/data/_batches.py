@@ -15,7 +15,7 @@ _PIECE = 4 << 20  # bytes gathered at once when rows are taken in random order
 
 def is_iterable_of_batches(x) -> bool:
     """Whether ``x`` yields batches, as generators and loaders do, rather than being the data."""
-    if isinstance(x, list | tuple | str | bytes | dict) or hasattr(x, "columns"):
+    if isinstance(x, list | tuple | str | bytes | dict | type) or hasattr(x, "columns"):
         return False
     if hasattr(x, "shape") or hasattr(x, "__array__") or hasattr(x, "__dlpack__"):
         return False

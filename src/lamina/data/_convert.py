@@ -4,6 +4,8 @@ Nothing here copies an array that is right already, and ``numpy.memmap`` is neve
 """
 
 import math
+from functools import partial
+from types import FunctionType, MethodType
 
 import numpy as np
 
@@ -23,7 +25,8 @@ def as_array(data, what: str):
         what: what it is, for messages: "x", "y", "sample_weight".
 
     Raises:
-        TypeError: for text, dates and objects, naming the column and the first bad value.
+        TypeError: for text, dates and objects, naming the column and the first bad value, and for
+            a function that was not called.
         ValueError: for lists whose rows differ in length.
     """
     if isinstance(data, Tensor):
@@ -34,6 +37,8 @@ def as_array(data, what: str):
     if isinstance(data, np.ndarray):
         data = data if isinstance(data, np.memmap) else np.asarray(data)
         return data if data.dtype.kind in "fiub" else _host_numbers(data, what)
+    if isinstance(data, type | FunctionType | MethodType | partial):
+        raise _uncalled(data, what)
     if not hasattr(data, "columns") and backend.is_array(data):
         return data
     if hasattr(data, "columns") and hasattr(data, "dtypes"):
@@ -100,8 +105,31 @@ def _not_a_number(what, array, place, value) -> TypeError:
     kind = type(value).__name__.removesuffix("_").removesuffix("64")
     return TypeError(
         f"models compute with numbers, but {_place(what, array, place)} is {kind} {str(value)!r}: "
-        "encode it as a number (lamina.utils.to_categorical for classes), or drop the column"
+        f"{_remedy(what, array)}"
     )
+
+
+def _remedy(what, array) -> str:
+    """What to do with text, dates or objects: read them as numbers, or number them."""
+    try:
+        array.astype("float32")
+    except (TypeError, ValueError):
+        pass
+    else:
+        if array.dtype.kind in "OUS":
+            return 'it is a number as text: convert it with .astype("float32")'
+    name = what.rpartition(" ")[2]
+    if name == "x":
+        number = "numpy.unique(column, return_inverse=True)[1]"
+        return f"encode it as a number ({number} numbers classes), or drop the column"
+    return f"encode it as class numbers, numpy.unique({name}, return_inverse=True)[1]"
+
+
+def _uncalled(function, what) -> TypeError:
+    kind = "class" if isinstance(function, type) else "function"
+    name = getattr(function, "__name__", "f")
+    call = f"fit({name}())" if what == "x" else f"{what}={name}()"
+    return TypeError(f"{what} is a {kind}: call it, {call}")
 
 
 def is_ready(array, dtype, place) -> bool:

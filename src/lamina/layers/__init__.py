@@ -1,6 +1,7 @@
 """The room of layers: one concept per file; ``_layer.py`` is what they all are."""
 
 from lamina import kernels as _kernels  # noqa: F401  the fast paths of ops
+from lamina.errors import missing
 from lamina.layers._layer import Layer
 from lamina.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from lamina.layers.dense import Dense
@@ -26,3 +27,11 @@ __all__ = [
     "Reshape",
     "Softmax",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str):
+    raise missing("layer", name, __all__)

@@ -6,6 +6,7 @@ Layers are found by looking at attributes, so a layer of one's own need not regi
 from lamina import backend, config, constraints, initializers, regularizers
 from lamina.autograd import Parameter, Tensor
 from lamina.backend.random import Generator
+from lamina.errors import counted
 
 
 class Structure:
@@ -42,6 +43,11 @@ class Holder:
             constraint: a name or function that it satisfies after every step.
             name: its name within the layer.
         """
+        if isinstance(shape, str | int):
+            remedy = f"write ({shape},) for one axis"
+            if isinstance(shape, str):
+                remedy = "the shape comes first: add_weight(shape, ..., name=...)"
+            raise TypeError(f"add_weight needs the shape as a tuple, got {shape!r}: {remedy}")
         place = self.backend
         number = len(self._weights) + len(self._constants)
         rng = Generator(self.seed, "weight", number)
@@ -140,7 +146,7 @@ class Holder:
         parameters, weights = self.weights, list(weights)
         if len(weights) != len(parameters):
             raise ValueError(
-                f"{self} has {len(parameters)} weights, got {len(weights)}: pass what "
+                f"{self} has {counted(len(parameters), 'weight')}, got {len(weights)}: pass what "
                 "get_weights() of an equal layer gives"
                 + ("" if self.built else " (this one is not built yet: call it on a batch first)")
             )

@@ -17,6 +17,7 @@ from lamina import backend, config, regularizers
 from lamina.autograd import Parameter, Tensor, no_grad
 from lamina.autograd import _debug as debug
 from lamina.backend.random import Generator, next_seed
+from lamina.errors import counted
 from lamina.layers import _passes
 from lamina.layers._holder import Holder, Structure
 from lamina.layers._names import unique_name
@@ -93,7 +94,8 @@ class Layer(Holder):
     def check_input(self, shape) -> None:
         """Raise where a batch of ``shape`` does not fit what the layer was built for."""
         if self._input_shape is not None and len(shape) != len(self._input_shape):
-            raise self.input_error(f"inputs with {len(self._input_shape)} axes", shape)
+            axes = counted(len(self._input_shape), "axis", "axes")
+            raise self.input_error(f"inputs with {axes}", shape)
 
     def links(self):
         """The ops that ``call`` is, as (op, parameters, options), or None where it is more.
@@ -283,6 +285,16 @@ class Layer(Holder):
         error.add_note(f"This was in {self}, called with inputs of shape {tuple(inputs.shape)}.")
         error.lamina_layer = self.name
         return error
+
+    def __getattr__(self, name: str):
+        """Called for what is not there: say so, and why where ``__init__`` was never run."""
+        if "_weights" not in vars(self) and not name.startswith("__"):
+            kind = type(self).__name__
+            raise AttributeError(
+                f"{kind} has no {name!r} yet: {kind}.__init__ must call "
+                "super().__init__(**kwargs) before anything else"
+            )
+        return object.__getattribute__(self, name)  # fails again, with Python's own words
 
     def __str__(self) -> str:
         return f'{type(self).__name__} "{self.name}"'

@@ -4,6 +4,7 @@ Names, arguments and defaults are those of Keras 3. A class is a loss with its r
 training loop wants it; a function gives one value per sample. Formulas are in ``ops/losses.py``.
 """
 
+from lamina.errors import missing
 from lamina.losses._loss import Loss, LossFunctionWrapper, arrays
 from lamina.losses._shapes import check_labels, fit_weights, prepare, wants_integers
 from lamina.losses.classification import (
@@ -77,6 +78,14 @@ __all__ = [
     "sum_of_squares",
     "wants_integers",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str):
+    raise missing("loss", name, __all__)
 
 
 def _face(kind):

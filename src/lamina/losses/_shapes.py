@@ -9,6 +9,7 @@ import math
 
 from lamina import backend
 from lamina.autograd import namespace
+from lamina.errors import counted
 
 _ONE_HOT = frozenset(
     "CategoricalCrossentropy CategoricalFocalCrossentropy CategoricalHinge KLDivergence "
@@ -138,10 +139,10 @@ def _misfit(shape, outputs, what):
     if kind in _ONE_HOT:
         return ValueError(
             f"{lead}: one-hot targets have one column per class, so give the last layer "
-            f"{shape[-1] if shape else 1} units or mend y"
+            f"{counted(shape[-1] if shape else 1, 'unit')} or mend y"
         )
     units = shape[-1] if len(shape) == len(outputs) else 1
-    return ValueError(f"{lead}: give the last layer {units} units, or reshape y_true")
+    return ValueError(f"{lead}: give the last layer {counted(units, 'unit')}, or reshape y_true")
 
 
 def _misfit_classes(shape, outputs, rows, what):

@@ -4,6 +4,7 @@ Names, arguments and defaults are those of Keras 3. State lies on the device of 
 nothing waits for it until a result is read; see ``_metric.py`` to write one's own.
 """
 
+from lamina.errors import missing
 from lamina.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -137,3 +138,11 @@ __all__ = [
     "squared_hinge",
     "top_k_categorical_accuracy",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str):
+    raise missing("metric", name, __all__)

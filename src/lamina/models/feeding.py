@@ -13,6 +13,7 @@ from lamina.data import (
     is_ready,
     to_backend,
 )
+from lamina.errors import counted
 from lamina.layers._options import whole_number
 from lamina.losses import check_labels, prepare, wants_integers
 
@@ -44,11 +45,17 @@ class Feed:
                         f"x is an iterable of batches, which brings its own {name}: leave {name} "
                         "out"
                     )
-            return IterableBatches(x, lambda *parts: self.batch(*parts, classes=classes))
+            return IterableBatches(x, lambda *parts: self._drawn(*parts, classes))
         size = 32 if batch_size is None else whole_number("fit", "batch_size", batch_size)
         with self.model.provisional():
             arrays = self.arrays(x, y, weights, classes)
             return ArrayBatches(arrays, self._dtypes(), size, self.place, self.convert)
+
+    def _drawn(self, x, y, weights, classes) -> list:
+        """A batch that an iterable gave, converted and checked."""
+        if y is None and self.loss is not None and not self._only_x:
+            raise ValueError("batches must be (x, y), but this iterable yields x alone: add y")
+        return self.batch(x, y, weights, classes)
 
     def batch(self, x, y=None, weights=None, classes=None) -> list:
         """One batch, converted and checked."""
@@ -167,7 +174,7 @@ def split_off(x, y, weights, share):
     first = int(rows * (1 - share))
     if not 0 < first < rows:
         raise ValueError(
-            f"validation_split={share} of {rows} samples leaves nothing to "
+            f"validation_split={share} of {counted(rows, 'sample')} leaves nothing to "
             f"{'train' if first == 0 else 'validate'} on"
         )
     train = tuple(None if p is None else p[:first, ...] for p in parts)
@@ -180,7 +187,7 @@ def unpacked(validation_data) -> tuple:
         if len(validation_data) not in (2, 3):
             raise ValueError(
                 "validation_data is (x, y) or (x, y, sample_weight), got "
-                f"{len(validation_data)} parts"
+                f"{counted(len(validation_data), 'part')}"
             )
         return (*validation_data, None)[:3]
     if is_iterable_of_batches(validation_data):

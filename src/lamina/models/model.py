@@ -7,9 +7,10 @@ how it trains stands in ``trainer.py``, one step of it in ``step.py``.
 from lamina import backend, config
 from lamina.autograd import _debug as debug
 from lamina.autograd import no_grad
+from lamina.errors import counted
 from lamina.layers import Input, Layer, _passes
 from lamina.layers._holder import Structure
-from lamina.models.summary import summary
+from lamina.models.summary import show, summary
 from lamina.models.trainer import Trainer
 
 
@@ -52,7 +53,7 @@ class Model(Trainer, Layer):
         layers = self.layers
         if index is not None:
             if not -len(layers) <= index < len(layers):
-                raise ValueError(f"{self} has {len(layers)} layers, got index {index}")
+                raise ValueError(f"{self} has {counted(len(layers), 'layer')}, got index {index}")
             return layers[index]
         for layer in layers:
             if layer.name == name:
@@ -153,8 +154,12 @@ class Model(Trainer, Layer):
             show_trainable: whether to say of each layer if it is trained.
             layer_range: names of the first and last layer to show.
         """
-        for line in summary(self, line_length, expand_nested, show_trainable, layer_range):
-            (print_fn or print)(line)
+        lines = summary(self, line_length, expand_nested, show_trainable, layer_range)
+        if print_fn is None:
+            show(lines)
+            return
+        for line in lines:
+            print_fn(line)
 
     def save_weights(self, filepath, overwrite=True) -> None:
         """Write all weights to a ``.safetensors`` or ``.npz`` file, by layer and name.
@@ -184,8 +189,9 @@ class Model(Trainer, Layer):
             missing = sorted(parameters.keys() - arrays.keys())
             extra = sorted(arrays.keys() - parameters.keys())
             raise ValueError(
-                f"{filepath} is of another model than {self}: "
-                f"it lacks {missing or 'nothing'} and has besides {extra or 'nothing'}"
+                f"{filepath} is of another model than {self}: it has {_size(arrays)}, the model "
+                f"{_size(parameters)}; it lacks {_some(missing)} and has besides {_some(extra)}: "
+                "nothing was loaded"
             )
         for name, parameter in parameters.items():
             if arrays[name].shape != tuple(parameter.shape):
@@ -231,6 +237,17 @@ class Model(Trainer, Layer):
 
     def get_config(self) -> dict:
         return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+
+
+def _size(names) -> str:
+    """How many weights in how many layers there are of these names."""
+    layers = {name.rpartition("/")[0] for name in names}
+    return f"{counted(len(names), 'weight')} in {counted(len(layers), 'layer')}"
+
+
+def _some(names) -> str:
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return (", ".join(names[:4]) or "nothing") + more
 
 
 def _get_backend(identifier):

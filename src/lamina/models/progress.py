@@ -166,13 +166,18 @@ class ProgressBar:
         stream = self._stream
         if stream is None:  # a program without a console
             return
-        encoding = getattr(stream, "encoding", None) or "utf-8"
-        try:
-            text.encode(encoding)
-        except UnicodeEncodeError:
-            text = text.translate(ASCII).encode(encoding, "replace").decode(encoding)
-        stream.write(text)
+        stream.write(encodable(text, stream, ASCII))
         stream.flush()
+
+
+def encodable(text: str, stream: TextIO | None, ascii_signs: dict[int, str]) -> str:
+    """``text``, with ``ascii_signs`` for its own where the stream's encoding lacks these."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(ascii_signs).encode(encoding, "replace").decode(encoding)
+    return text
 
 
 def _kind(stream: TextIO | None) -> str:

@@ -28,6 +28,8 @@ class Sequential(Model):
     def __init__(self, layers=None, trainable=True, name=None, *, backend=None, dtype=None):
         super().__init__(backend=backend, trainable=trainable, name=name, dtype=dtype)
         self.stack: list[Layer] = []
+        if layers is not None and not hasattr(type(layers), "__iter__"):
+            raise TypeError(f"pass a list of layers: Sequential([...]), got {layers!r}")
         for layer in layers or ():
             self.add(layer)
 

@@ -1,5 +1,17 @@
 """The table that ``model.summary()`` prints."""
 
+import sys
+
+from lamina.models.progress import encodable
+
+ASCII = str.maketrans("┏┳┓┡╇┩└┴┘━─┃│", "+++++++++=-||")
+
+
+def show(lines) -> None:
+    """Print the lines of a table, its frame in ASCII where the terminal has no other."""
+    for line in lines:
+        print(encodable(line, sys.stdout, ASCII))
+
 
 def summary(model, line_length, expand_nested, show_trainable, layer_range) -> list[str]:
     """The lines of a table of the model's layers, their output shapes and parameters."""

@@ -117,3 +117,7 @@ __all__ = [
     "tanh_shrink",
     "threshold",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

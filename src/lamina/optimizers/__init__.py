@@ -3,6 +3,7 @@
 Names, arguments and defaults are those of Keras 3, which differ from PyTorch's: see each class.
 """
 
+from lamina.errors import missing
 from lamina.optimizers._optimizer import Optimizer
 from lamina.optimizers.adadelta import Adadelta
 from lamina.optimizers.adagrad import Adagrad
@@ -27,6 +28,15 @@ __all__ = [
     "get",
     "serialize",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str):
+    raise missing("optimizer", name, __all__)
+
 
 _CLASSES = (SGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Nadam, RMSprop)
 _OPTIMIZERS = Registry("optimizer", Optimizer, {kind.__name__: kind for kind in _CLASSES})

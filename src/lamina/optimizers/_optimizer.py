@@ -9,9 +9,17 @@ shortest. To add one: a class with ``slots`` and ``update`` in a file of its own
 from collections.abc import Callable, Iterable, Sequence
 
 from lamina import backend
+from lamina.autograd import Parameter
 from lamina.optimizers import _options
 from lamina.optimizers._gradients import Accumulator, norm_factors, summed
 from lamina.optimizers._layout import Layout
+
+_ELSEWHERE = {
+    "step": "apply(gradients, parameters), or apply_gradients(pairs), does one step",
+    "zero_grad": "gradients are not kept between steps: give new ones to apply or apply_gradients",
+    "minimize": "take gradients with lamina.value_and_grad and give them to apply_gradients",
+}
+"""Names of other libraries, and what does their work here."""
 
 
 class Optimizer:
@@ -142,13 +150,16 @@ class Optimizer:
 
     @learning_rate.setter
     def learning_rate(self, value) -> None:
-        if not callable(value):
+        owner = type(self).__name__
+        if callable(value):
+            _options.check_schedule(owner, value)
+        else:
             if callable(getattr(self, "_learning_rate", None)):
                 raise TypeError(
-                    f"the learning rate of this {type(self).__name__} follows a function of the "
+                    f"the learning rate of this {owner} follows a function of the "
                     f"step and cannot be set to {value!r}: make the optimizer with a number"
                 )
-            value = _options.not_negative(type(self).__name__, "learning_rate", value)
+            value = _options.not_negative(owner, "learning_rate", value)
         self._learning_rate = value
 
     @property
@@ -180,6 +191,13 @@ class Optimizer:
             parameters: ``Parameter`` objects, all on one backend.
         """
         parameters = list(parameters)
+        for p in parameters:
+            if not isinstance(p, Parameter):
+                raise TypeError(
+                    f"{type(self).__name__} moves lamina.Parameter objects, got "
+                    f"{type(p).__name__}: pass model.trainable_weights, or make one with "
+                    "lamina.Parameter(array)"
+                )
         if self._layout is not None and self._layout.holds(parameters):
             self._reread()
             return
@@ -333,6 +351,12 @@ class Optimizer:
     def from_config(cls, config: dict) -> "Optimizer":
         """The optimizer that ``get_config`` described."""
         return cls(**config)
+
+    def __getattr__(self, name: str):
+        """Called for what is not there: where another library's name was meant, say ours."""
+        if name in _ELSEWHERE:
+            raise AttributeError(f"{type(self).__name__} has no {name!r}: {_ELSEWHERE[name]}")
+        return object.__getattribute__(self, name)  # fails again, with Python's own words
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} learning_rate={self._learning_rate}>"

@@ -51,6 +51,28 @@ def count(owner: str, name: str, value, least: int) -> int:
     return int(value)
 
 
+def check_schedule(owner: str, value) -> None:
+    """Raise where a learning rate that can be called is no function of the step."""
+    if isinstance(value, type):
+        raise TypeError(
+            f"{owner} expects learning_rate to be a number or a function of the step, got the "
+            f"class {value.__name__}: pass a number, such as 0.01, or an object"
+        )
+    from inspect import signature
+
+    try:
+        call = signature(value)
+    except ValueError:  # some that are written in C do not tell
+        return
+    try:
+        call.bind(0)
+    except TypeError as error:
+        raise TypeError(
+            "a learning-rate function takes the number of the step, as lambda step: 0.1 / (1 + "
+            f"step) does, got {value!r}: {error}"
+        ) from None
+
+
 def optional(check, owner: str, name: str, value, *more):
     """``check``, for an option that None turns off."""
     return None if value is None else check(owner, name, value, *more)

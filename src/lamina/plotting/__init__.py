@@ -28,3 +28,7 @@ __all__ = [
     "history",
     "images",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamina import Tensor, backend
+from lamina.errors import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +59,7 @@ def panels(
         given = list(np.ravel(np.asarray(ax, dtype=object)))
         if len(given) < count:
             raise ValueError(
-                f"this picture has {count} panels and needs one of the axes for each, "
+                f"this picture has {counted(count, 'panel')} and needs one of the axes for each, "
                 f"got {len(given)} in ax: leave ax out, or pass {count} axes"
             )
         return given[0].figure.figure, given[:count]

@@ -3,3 +3,7 @@
 from lamina.saving.weights import load_weights, save_weights
 
 __all__ = ["load_weights", "save_weights"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -43,7 +43,8 @@ class CallbackList(Callback):
         **params: Any,
     ) -> None:
         super().__init__()
-        given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
+        several = callbacks is None or hasattr(type(callbacks), "__iter__")
+        given = list(callbacks or ()) if several else [callbacks]
         for callback in given:
             _check(callback)
         histories = [c for c in given if isinstance(c, History)]
@@ -184,7 +185,7 @@ class CallbackList(Callback):
 def _check(callback: object) -> None:
     if isinstance(callback, Callback):
         return
-    if isinstance(callback, type):
+    if isinstance(callback, type) and issubclass(callback, Callback):
         received = f"the class {callback.__name__}"
         remedy = f"write {callback.__name__}(...) with its arguments"
     else:

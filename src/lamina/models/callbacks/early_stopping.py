@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from lamina.layers._options import whole_number
 from lamina.models.callbacks.callback import Logs
 from lamina.models.callbacks.monitor import Monitor
+from lamina.optimizers._options import number, optional
 
 
 class EarlyStopping(Monitor):
@@ -31,7 +33,8 @@ class EarlyStopping(Monitor):
         stopped_epoch: the epoch in which training was stopped, or 0.
 
     Raises:
-        ValueError: when ``mode="auto"`` cannot tell which way the figure improves.
+        ValueError: when ``mode="auto"`` cannot tell which way the figure improves, or a number
+            of epochs is not a whole number from 0 on.
 
     Example:
         >>> stop = EarlyStopping(patience=5, restore_best_weights=True)
@@ -50,11 +53,12 @@ class EarlyStopping(Monitor):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        self.patience = patience
+        owner = type(self).__name__
+        self.patience = whole_number(owner, "patience", patience, least=0)
         self.verbose = verbose
-        self.baseline = baseline
+        self.baseline = optional(number, owner, "baseline", baseline)
         self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = start_from_epoch
+        self.start_from_epoch = whole_number(owner, "start_from_epoch", start_from_epoch, least=0)
         self._clear()
 
     def _clear(self) -> None:

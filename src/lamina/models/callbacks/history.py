@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lamina.errors import counted
 from lamina.models.callbacks.callback import Callback, Logs
 
 
@@ -56,19 +57,7 @@ class History(Callback):
         return plotting.history(self, *args, **kwargs)
 
     def __repr__(self) -> str:
-        count = len(self.epoch)
-        if not count:
-            return "History of no epochs"
-        width = max(map(len, self.history), default=0)
-        lines = [f"History of {count} epoch{'s' * (count > 1)}: first, last, lowest, highest"]
-        lines += [
-            f"  {name:<{width}}  " + "  ".join(f"{v:<10.4g}" for v in _four(values)).rstrip()
-            for name, values in self.history.items()
-        ]
-        lines.append("Training figures are running means over each epoch, while the weights moved;")
-        lines.append("val_ figures are measured at its end.")
-        return "\n".join(lines)
-
-
-def _four(values: list[float]) -> tuple[float, float, float, float]:
-    return values[0], values[-1], min(values), max(values)
+        if not self.epoch:
+            return "<History of no epochs>"
+        last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.history.items())
+        return f"<History of {counted(len(self.epoch), 'epoch')}{': ' if last else ''}{last}>"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import warnings
 
-from lamina.errors import unknown
+from lamina.errors import nearest, unknown
 from lamina.models.callbacks.callback import Callback, Logs
+from lamina.optimizers._options import number
 
 UP = frozenset(
     "acc accuracy auc auroc bleu correlation dice explained f1 f2 fbeta iou jaccard kappa map "
@@ -68,7 +69,7 @@ class Monitor(Callback):
             raise unknown("mode", mode, ["auto", "max", "min"])
         self.monitor = monitor
         self.mode = direction(monitor) if mode == "auto" else mode
-        self.min_delta = abs(min_delta)
+        self.min_delta = abs(number(type(self).__name__, "min_delta", min_delta))
         self.best: float | None = None
         self._seen = False
 
@@ -90,12 +91,20 @@ class Monitor(Callback):
             self._seen = True
             return float(logs[self.monitor])
         if not self._seen:
-            remedy = f"monitor one of {', '.join(sorted(logs)) or 'none, the logs are empty'}"
-            if self.monitor.startswith("val_"):
-                remedy += ", or pass validation_data or validation_split to fit()"
             warnings.warn(
                 f"{type(self).__name__} did nothing this epoch: it monitors {self.monitor!r}, "
-                f"which is not in the logs: {remedy}",
+                f"which is not in the logs: {self._remedy(logs)}",
                 stacklevel=2,
             )
         return None
+
+    def _remedy(self, logs: Logs) -> str:
+        there = ", ".join(sorted(logs)) or "none, the logs are empty"
+        validation = self.monitor.startswith("val_")
+        alike = [name for name in logs if name.startswith("val_") == validation]
+        close = nearest(self.monitor, alike)
+        if close:
+            return f"did you mean {close!r}? There are {there}"
+        if validation and not alike:
+            return f"monitor one of {there}, or pass validation_data or validation_split to fit()"
+        return f"monitor one of {there}"

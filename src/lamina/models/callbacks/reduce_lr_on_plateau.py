@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from lamina.layers._options import whole_number
 from lamina.models.callbacks.callback import Logs
 from lamina.models.callbacks.monitor import Monitor
+from lamina.optimizers._options import number
 
 
 class ReduceLROnPlateau(Monitor):
@@ -27,8 +29,8 @@ class ReduceLROnPlateau(Monitor):
         min_lr: the learning rate never goes below this.
 
     Raises:
-        ValueError: when ``factor`` is out of range, or ``mode="auto"`` cannot tell which way the
-            figure improves.
+        ValueError: when ``factor`` is out of range, ``mode="auto"`` cannot tell which way the
+            figure improves, or a number of epochs is not a whole number from 0 on.
 
     Example:
         >>> slow_down = ReduceLROnPlateau(factor=0.2, patience=5, min_lr=1e-5)
@@ -48,6 +50,8 @@ class ReduceLROnPlateau(Monitor):
         cooldown: int = 0,
         min_lr: float = 0.0,
     ) -> None:
+        owner = type(self).__name__
+        factor = number(owner, "factor", factor)
         if not 0 <= factor < 1:
             raise ValueError(
                 f"ReduceLROnPlateau lowers the learning rate by a factor in [0, 1), got {factor}: "
@@ -55,10 +59,10 @@ class ReduceLROnPlateau(Monitor):
             )
         super().__init__(monitor, mode, min_delta)
         self.factor = factor
-        self.patience = patience
+        self.patience = whole_number(owner, "patience", patience, least=0)
         self.verbose = verbose
-        self.cooldown = cooldown
-        self.min_lr = min_lr
+        self.cooldown = whole_number(owner, "cooldown", cooldown, least=0)
+        self.min_lr = number(owner, "min_lr", min_lr)
         self._clear()
 
     def _clear(self) -> None:
