@@ -228,3 +228,31 @@ def test_the_wheel_is_small_pure_and_typed(tmp_path):
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert shipped == tracked
+
+
+ROOMS = """activations callbacks config constraints datasets initializers layers losses metrics
+models ops optimizers plotting regularizers saving testing utils""".split()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_completion_shows_what_is_listed(room):
+    module = importlib.import_module(f"lamina.{room}")
+    assert dir(module) == sorted(module.__all__)
+
+
+@pytest.mark.parametrize(
+    ("room", "name", "message"),
+    [
+        ("layers", "Conv2D", "lamina has no layer 'Conv2D'; it has Activation, .*Dense, "),
+        ("layers", "Dens", "lamina has no layer 'Dens': did you mean 'Dense'"),
+        ("losses", "MeanSquareError", "no loss .*did you mean 'MeanSquaredError'"),
+        ("metrics", "BinaryAcuracy", "no metric .*did you mean 'BinaryAccuracy'"),
+        ("optimizers", "Adamw", "no optimizer .*did you mean 'AdamW'"),
+        ("callbacks", "EarlyStop", "no callback .*did you mean 'EarlyStopping'"),
+    ],
+)
+def test_a_room_says_what_it_lacks(room, name, message):
+    module = importlib.import_module(f"lamina.{room}")
+    with pytest.raises(AttributeError, match=message):
+        getattr(module, name)
+    assert not hasattr(module, "__nothing__")

@@ -12,6 +12,7 @@ import pytest
 
 import lamina
 from lamina import Parameter, Tensor, grad, no_grad, value_and_grad, xp
+from lamina.autograd import namespace
 from lamina.ops._op import KERNELS, OPS, kernel, op, primitive
 from lamina.testing import assert_close, check_grads
 
@@ -913,3 +914,35 @@ def test_erf_against_the_standard_librarys(backend):
     assert_close(
         lamina.ops.erf(backend.asarray(x)), backend.asarray(expected), rtol=1e-15, atol=1e-16
     )
+
+
+def test_the_namespace_is_the_standard_and_no_more():
+    strict = pytest.importorskip("array_api_strict")
+    there = {name for name in dir(xp) if hasattr(strict, name)}
+    own = {"Device", "ArrayAPIStrictFlags"}
+    own |= {f"{verb}_array_api_strict_flags" for verb in ("get", "set", "reset")}
+    assert set(dir(xp)) == there
+    assert {name for name in strict.__all__ if name[0] != "_"} - there == own
+    assert [name for name in dir(xp) if not hasattr(xp, name)] == []
+    assert dir(xp) == dir(namespace(Tensor(1.0)))
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("absolute", ": did you mean 'abs'"),
+        ("arcsin", ": did you mean 'asin'"),
+        ("concatenate", ": did you mean 'concat'"),
+        ("transpose", ": did you mean 'permute_dims'"),
+        ("busday_count", ""),
+    ],
+)
+def test_names_beyond_the_standard_are_not_there(name, advice):
+    assert hasattr(np, name)
+    with pytest.raises(AttributeError, match=f"the array API standard has no '{name}'{advice}"):
+        getattr(xp, name)
+
+
+def test_functions_without_derivative_say_so():
+    assert "constant with respect to its arguments" in xp.floor.__doc__
+    assert "no derivative yet" in xp.copysign.__doc__

@@ -140,9 +140,18 @@ def fake_cupy(monkeypatch):
 def test_cupy_that_is_missing_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     monkeypatch.setattr(_backend, "_backends", {})
-    with pytest.raises(RuntimeError, match=r"needs CuPy.*python -m lamina"):
+    with pytest.raises(RuntimeError, match=r"CuPy and an NVIDIA driver.*python -m lamina tells"):
         backends.get("cupy")
     assert str(backends.get("auto")) == "numpy"
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("gpu", "cupy"), ("cuda", "cupy"), ("cuda:0", "cupy"), ("cpu", "numpy"), ("CPU", "numpy")],
+)
+def test_devices_are_no_backends(given, meant):
+    with pytest.raises(ValueError, match=f"unknown backend .*did you mean '{meant}'"):
+        backends.get(given)
 
 
 def test_cupy_without_a_device_says_so(fake_cupy):

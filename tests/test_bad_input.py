@@ -153,7 +153,7 @@ def test_x_or_y_left_out(method):
 
 def test_an_iterable_without_targets_or_batches():
     model = network()
-    with refused(ValueError, "y is missing", model):
+    with refused(ValueError, r"y is missing: batches must be \(x, y\)", model):
         model.fit(iter([X, X]), verbose=0)
     with refused(ValueError, "brings its own y", model):
         model.fit(iter([(X, Y)]), Y, verbose=0)
@@ -310,8 +310,62 @@ def test_tables_name_the_column(column, value, match):
 def test_labels_that_are_words():
     model = network("sparse_categorical_crossentropy", 3)
     words = np.array(["cat", "dog", "cow"])[CLASSES]
-    with refused(TypeError, r"row 0 of y is str .*lamina.utils.to_categorical", model, X, words):
+    with refused(TypeError, r"row 0 of y is str .*numpy.unique\(y, return_inv", model, X, words):
         model.fit(X, words, verbose=0)
+
+
+@pytest.mark.parametrize("text", [np.array([["0.125"] * 8] * 12), [["0.125"] * 8] * 12])
+def test_numbers_written_as_text(text):
+    model = network()
+    message = r"column 0, row 0 of x is str '0.125': .*\.astype\(\"float32\"\)"
+    with refused(TypeError, message, model, text, Y):
+        model.fit(text, Y, verbose=0)
+    model.fit(np.asarray(text).astype("float32"), Y, verbose=0)
+
+
+def test_words_as_inputs():
+    model = network()
+    with refused(TypeError, r"encode it as a number \(numpy.unique\(column, return_inverse", model):
+        model.fit(np.array([["red"] * 8] * 12), Y, verbose=0)
+
+
+def test_words_as_class_numbers():
+    message = r"row 0 of labels is str 'a': encode .*numpy.unique\(labels, return_inverse=True\)"
+    with pytest.raises(TypeError, match=message):
+        lamina.utils.to_categorical(["a"])
+
+
+def make_batches():
+    yield X, Y
+
+
+@pytest.mark.parametrize("options", [{}, {"validation_split": 0.5}])
+def test_a_function_that_was_not_called(options):
+    model = network()
+    with refused(TypeError, r"x is a function: call it, fit\(make_batches\(\)\)", model):
+        model.fit(make_batches, verbose=0, **options)
+    with refused(TypeError, r"y is a function: call it, y=make_batches\(\)", model, X):
+        model.fit(X, make_batches, verbose=0, **options)
+
+
+def test_a_class_of_batches_that_was_not_called():
+    class Batches:
+        def __iter__(self):
+            return make_batches()
+
+    model = network()
+    with refused(TypeError, r"x is a class: call it, fit\(Batches\(\)\)", model):
+        model.fit(Batches, verbose=0)
+    model.fit(Batches(), verbose=0)
+
+
+def test_a_number_of_workers_that_is_none(monkeypatch):
+    monkeypatch.setattr(lamina.config, "_workers", None)
+    monkeypatch.setenv("LAMINA_WORKERS", "abc")
+    model = lamina.Sequential([layers.Dense(1)])
+    with pytest.raises(ValueError, match="LAMINA_WORKERS must be a whole number .*got 'abc'"):
+        model.compile("sgd", "mse")
+        model.fit(X, Y, verbose=0)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -692,3 +692,58 @@ def test_names_order_and_defaults_are_those_of_keras():
         assert [(p.name, p.default) for p in ours if p.name not in extra] == [
             (p.name, p.default) for p in theirs if p.name not in extra
         ], name
+
+
+@pytest.mark.parametrize("given", [cb.EarlyStopping, [cb.EarlyStopping]])
+def test_a_class_that_is_no_callback_yet(given):
+    with pytest.raises(TypeError, match=r"the class EarlyStopping: write EarlyStopping\(\.\.\.\)"):
+        cb.CallbackList(given)
+
+
+@pytest.mark.parametrize("given", [print, [print], 3, [dict]])
+def test_what_is_no_callback(given):
+    with pytest.raises(TypeError, match="instances of lamina.callbacks.Callback.*LambdaCallback"):
+        cb.CallbackList(given)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (cb.EarlyStopping, "patience"),
+        (cb.EarlyStopping, "start_from_epoch"),
+        (cb.ReduceLROnPlateau, "patience"),
+        (cb.ReduceLROnPlateau, "cooldown"),
+    ],
+)
+@pytest.mark.parametrize("wrong", ["3", -1, 2.5, True, None])
+def test_numbers_of_epochs_are_whole(kind, name, wrong):
+    message = f"{kind.__name__} needs {name} as a whole number from 0 on, got {wrong!r}"
+    with pytest.raises(ValueError, match=message):
+        kind(**{name: wrong})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (cb.EarlyStopping, "min_delta"),
+        (cb.EarlyStopping, "baseline"),
+        (cb.ReduceLROnPlateau, "factor"),
+        (cb.ReduceLROnPlateau, "min_lr"),
+    ],
+)
+def test_amounts_are_numbers(kind, name):
+    with pytest.raises(TypeError, match=f"{kind.__name__} expects {name} to be a number, got '1'"):
+        kind(**{name: "1"})
+
+
+@pytest.mark.parametrize(
+    ("monitor", "logs", "remedy"),
+    [
+        ("val_acc", ["loss", "val_loss", "val_accuracy"], "did you mean 'val_accuracy'"),
+        ("val_loss", ["loss", "accuracy"], "accuracy, loss, or pass validation_data"),
+        ("val_auc", ["loss", "val_loss"], "monitor one of loss, val_loss$"),
+    ],
+)
+def test_a_figure_that_is_not_there(monitor, logs, remedy):
+    with pytest.warns(UserWarning, match=remedy):
+        fit(FakeModel(), [cb.EarlyStopping(monitor)], [dict.fromkeys(logs, 1.0)])

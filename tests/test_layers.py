@@ -1,5 +1,8 @@
 """Layers: their formulas, gradients, shapes, configurations, randomness, and those users write."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -634,3 +637,54 @@ def test_an_option_that_does_not_exist():
         layers.Dense(3, init="uniform")
     with pytest.raises(TypeError, match="'inputshape': did you mean 'input_shape'"):
         layers.Dense(3, inputshape=(2,))
+
+
+class Forgetful(layers.Layer):
+    def __init__(self):
+        self.units = 3
+
+
+def test_a_layer_that_forgot_its_base_says_so():
+    message = r"Forgetful.__init__ must call super\(\).__init__\(\*\*kwargs\)"
+    for use in (
+        lambda: Forgetful()(X),
+        lambda: lamina.Sequential([Forgetful()]),
+        lambda: Forgetful().name,
+        lambda: Forgetful().weights,
+        lambda: Forgetful().trainable,
+        lambda: Forgetful().add_weight((3,)),
+    ):
+        with pytest.raises(AttributeError, match=message):
+            use()
+
+
+def test_other_attributes_that_are_missing_are_as_always():
+    class Broken(layers.Layer):
+        @property
+        def scale(self):
+            return self.factor
+
+    with pytest.raises(AttributeError, match="object has no attribute 'factor'"):
+        _ = Broken().scale
+    assert pickle.loads(pickle.dumps(layers.Dense(3, name="copied"))).name == "copied"
+    assert copy.deepcopy(layers.Dense(3, name="copied")).name == "copied"
+
+
+def test_the_shape_of_a_weight_comes_first():
+    layer = layers.Layer()
+    with pytest.raises(TypeError, match=r"the shape comes first: add_weight\(shape, .*name="):
+        layer.add_weight("w", (4, 3))
+    with pytest.raises(TypeError, match=r"needs the shape as a tuple, got 4: write \(4,\)"):
+        layer.add_weight(4)
+    assert layer.weights == []
+
+
+def test_one_axis_is_one_axis():
+    class Same(layers.Layer):
+        def call(self, inputs):
+            return inputs
+
+    layer = Same()
+    layer.build_for((None,))
+    with pytest.raises(ValueError, match="inputs with 1 axis, got"):
+        layer(X)

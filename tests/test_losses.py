@@ -605,7 +605,7 @@ def test_a_missing_last_axis_is_no_product_of_all_pairs(shapes):
 
 MISFITS = [
     ("mse", (4, 3), (4, 1), r"\(4, 1\), got \(4, 3\): give the last layer 3 units"),
-    ("mse", (4,), (4, 3), r"\(4, 3\), got \(4,\): give the last layer 1 units, or reshape"),
+    ("mse", (4,), (4, 3), r"\(4, 3\), got \(4,\): give the last layer 1 unit, or reshape"),
     ("mse", (5, 1), (4, 1), "both must have the same number of samples"),
     ("bce", (4, 2), (4, 1), "give the last layer 2 units"),
     ("categorical_crossentropy", (4,), (4, 3), "so use sparse_categorical_crossentropy, or make"),

@@ -210,6 +210,32 @@ def test_parameters_of_one_name_are_kept_apart(tmp_path):
     same(model.get_weights(), [[1], [0]])
 
 
+def test_a_file_of_another_model_is_told_apart(tmp_path):
+    path = tmp_path / "w.npz"
+    lamina.Sequential([layers.Input((3,)), layers.Dense(1, use_bias=False)]).save_weights(path)
+    model = lamina.Sequential([layers.Input((3,)), *[layers.Dense(1) for _ in range(4)]])
+    with pytest.raises(
+        ValueError,
+        match=r"it has 1 weight in 1 layer, the model 8 weights in 4 layers; it lacks "
+        r"model/0/bias, .* and 3 more and has besides nothing: nothing was loaded",
+    ):
+        model.load_weights(path)
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "has 1 layer, got"), (2, "has 2 layers, got")])
+def test_layers_are_counted_in_words(count, words):
+    model = lamina.Sequential([layers.Dense(1) for _ in range(count)])
+    with pytest.raises(ValueError, match=words):
+        model.get_layer(index=5)
+
+
+def test_weights_are_counted_in_words():
+    layer = layers.Dense(1, use_bias=False, input_shape=(3,))
+    layer.build_for((None, 3))
+    with pytest.raises(ValueError, match="has 1 weight, got 2"):
+        layer.set_weights([X, X])
+
+
 def test_a_file_of_another_model_changes_nothing(tmp_path):
     path = tmp_path / "w.npz"
     model = network()

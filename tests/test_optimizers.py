@@ -841,6 +841,10 @@ def test_unknown_names():
         (optimizers.SGD, {"learning_rate": float("nan")}, ValueError, "learning_rate to be finite"),
         (optimizers.SGD, {"learning_rate": "0.1"}, TypeError, "to be a number, got '0.1'"),
         (optimizers.SGD, {"learning_rate": None}, TypeError, "to be a number, got NoneType"),
+        (optimizers.SGD, {"learning_rate": optimizers.Adam}, TypeError, "got the class Adam: pass"),
+        (optimizers.SGD, {"learning_rate": optimizers.Adam()}, TypeError, "a number, got Adam"),
+        (optimizers.SGD, {"learning_rate": lambda: 0.1}, TypeError, "takes the number of the step"),
+        (optimizers.SGD, {"learning_rate": lambda a, b: a}, TypeError, "missing .* argument: 'b'"),
         (optimizers.SGD, {"momentum": 1.5}, ValueError, "momentum to be at least 0 and below 1"),
         (optimizers.Adam, {"beta_1": 1.0}, ValueError, "beta_1 to be at least 0 and below 1"),
         (optimizers.Nadam, {"beta_2": -0.1}, ValueError, "beta_2 to be at least 0 and below 1"),
@@ -904,3 +908,19 @@ def test_no_parameters_at_all():
     optimizer.build([])
     optimizer.apply([])
     assert optimizer.iterations == 1
+
+
+def test_only_parameters_are_moved():
+    weights = np.ones(3, "float32")
+    with pytest.raises(TypeError, match=r"moves lamina.Parameter objects, got ndarray"):
+        optimizers.SGD(0.1).apply_gradients([(weights, weights)])
+
+
+@pytest.mark.parametrize("name", ["step", "zero_grad", "minimize"])
+def test_methods_of_other_libraries(name):
+    optimizer = optimizers.Adam()
+    with pytest.raises(AttributeError, match=f"Adam has no '{name}': .*apply_gradients"):
+        getattr(optimizer, name)
+    assert not hasattr(optimizer, name)
+    with pytest.raises(AttributeError, match="'Adam' object has no attribute 'other'"):
+        _ = optimizer.other

@@ -1,5 +1,8 @@
 """Sequential: stacking, shapes, names, summaries."""
 
+import io
+import sys
+
 import numpy as np
 import pytest
 
@@ -85,6 +88,12 @@ def test_what_cannot_be_added_leaves_the_model_as_it_was(add, error, match):
     assert [layer.name for layer in model.layers] == ["first"]
     assert model.output_shape == (None, 4)
     assert model.predict(X, verbose=0).shape == (6, 4)
+
+
+@pytest.mark.parametrize("given", [(layers.Dense(3),), (layers.Dense(3), layers.Dense(1)), (3,)])
+def test_layers_that_are_no_list(given):
+    with pytest.raises(TypeError, match=r"pass a list of layers: Sequential\(\[\.\.\.\]\), got"):
+        lamina.Sequential(*given)
 
 
 def test_a_layer_is_stacked_once():
@@ -176,6 +185,17 @@ def test_the_summary(capsys):
     assert lines[5].split()[-2] == "N"
     with pytest.raises(ValueError, match="did you mean 'hidden'"):
         model.summary(layer_range=("flat", "hiden"))
+
+
+def test_the_summary_where_the_encoding_has_no_lines(monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii", newline="\n"))
+    lamina.Sequential([layers.Input((2,)), layers.Dense(1, name="out")], name="net").summary()
+    sys.stdout.flush()
+    lines = raw.getvalue().decode("ascii").splitlines()
+    assert lines[1] == lines[3] == "+==============+==============+=========+"
+    assert lines[4] == "| out (Dense)  | (None, 1)    |       3 |"
+    assert lines[5] == "+--------------+--------------+---------+"
 
 
 def test_the_summary_of_what_is_not_built_yet_or_nested():

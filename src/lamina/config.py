@@ -94,6 +94,7 @@ def _checked_workers(count: int) -> int:
         raise ValueError(f"the number of workers must be at least 1, got {count}")
     return int(count)
 
+
 __all__ = [
     "epsilon",
     "floatx",

@@ -39,7 +39,8 @@ def missing(kind: str, name: str, known: Iterable[str]) -> AttributeError:
     if name.startswith("_"):  # Python asking what kind of module this is, not a person
         return AttributeError(name)
     names = sorted(known)
-    close = nearest(name, names)
+    alike = [known for known in names if known[:1].isupper() == name[:1].isupper()]
+    close = nearest(name, alike) or nearest(name, names)
     advice = f": did you mean {close!r}?" if close else f"; it has {', '.join(names)}"
     return AttributeError(f"lamina has no {kind} {name!r}{advice}")
 

@@ -268,6 +268,7 @@ def _compared(exact, numeric) -> str:
     relative = f", relative difference {abs(exact - numeric) / largest:.1e}" if largest else ""
     return f"it is {exact:.9g}, by finite differences {numeric:.9g}{relative}"
 
+
 __all__ = [
     "BACKENDS",
     "assert_close",

@@ -42,6 +42,7 @@ def normalize(x, axis=-1, order=2):
     norm = xp.linalg.vector_norm(x, axis=axis, keepdims=True, ord=order)
     return x / xp.where(norm == 0, xp.ones_like(norm), norm)
 
+
 __all__ = [
     "normalize",
     "set_random_seed",

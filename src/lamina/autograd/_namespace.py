@@ -11,7 +11,7 @@ import functools
 from lamina import backend
 from lamina.autograd import _debug, _rules_arrays  # noqa: F401, the latter fills the table
 from lamina.autograd._rules import RULES, SIGNATURES
-from lamina.autograd._standard import CONSTANT, ELSEWHERE, HALVES, INDEXING, OTHERS
+from lamina.autograd._standard import CONSTANT, ELSEWHERE, HALVES, OTHERS
 from lamina.autograd._tape import BEYOND, OWN, RuleNode, mode, plain, vertex_of
 from lamina.autograd._tensor import FLOATING, Tensor
 from lamina.errors import nearest
@@ -299,7 +299,7 @@ _COMPOSED = {
 @functools.cache
 def standard() -> tuple[str, ...]:
     """The names of the standard but those with an underscore before them, in order."""
-    names = {*RULES, *_COMPOSED, *CONSTANT, *OTHERS} - INDEXING
+    names = {*RULES, *_COMPOSED, *CONSTANT, *OTHERS} - {*BEYOND, "getitem"}
     return tuple(sorted(name for name in names if not name.startswith("_")))
 
 

@@ -22,8 +22,6 @@ OTHERS = frozenset(
 )
 # Half-precision dtypes are not the standard's, but some backends have them.
 HALVES = frozenset(("float16", "bfloat16"))
-# Rows of the table of rules that stand for indexing, not for functions of the standard.
-INDEXING = frozenset(("add_along_axis", "add_at", "getitem", "setitem_zeros"))
 
 # What libraries also call functions of the standard, where the names are not alike.
 ELSEWHERE = {

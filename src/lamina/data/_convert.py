@@ -117,7 +117,7 @@ def _remedy(what, array) -> str:
         pass
     else:
         if array.dtype.kind in "OUS":
-            return 'it is a number as text: convert it with .astype("float32")'
+            return 'it reads as a number: convert it with .astype("float32")'
     name = what.rpartition(" ")[2]
     if name == "x":
         number = "numpy.unique(column, return_inverse=True)[1]"

@@ -1,6 +1,6 @@
 """What ``compile`` makes of a model, and what it must have been told before it can train."""
 
-from lamina import losses, optimizers
+from lamina import config, losses, optimizers
 from lamina.layers._options import unknown_option
 from lamina.models.figures import Figures
 from lamina.models.step import Step
@@ -41,6 +41,7 @@ class Compiled:
         """
         if old:
             raise unknown_option("compile", old, self.compile)
+        config.workers()  # a LAMINA_WORKERS that is no number is told here, not by a later step
         chosen = optimizers.get(optimizer)
         loss = None if loss is None else losses.get(loss)
         if loss is not None and loss.reduction in (None, "none"):

@@ -54,7 +54,7 @@ class Feed:
     def _drawn(self, x, y, weights, classes) -> list:
         """A batch that an iterable gave, converted and checked."""
         if y is None and self.loss is not None and not self._only_x:
-            raise ValueError("batches must be (x, y), but this iterable yields x alone: add y")
+            raise ValueError("y is missing: batches must be (x, y), this iterable yields x alone")
         return self.batch(x, y, weights, classes)
 
     def batch(self, x, y=None, weights=None, classes=None) -> list:
@@ -70,12 +70,13 @@ class Feed:
         """x, y and weights as arrays of some backend, their shapes checked; the model built."""
         if x is None:
             raise ValueError("x is missing: pass the inputs")
+        x = as_array(x, "x")
         if self._only_x:
             y = weights = None
         elif y is None and self.loss is not None:
             raise ValueError("y is missing: pass one target per sample")
-        given = zip((x, y, weights), NAMES, strict=True)
-        x, y, weights = (None if part is None else as_array(part, name) for part, name in given)
+        y = None if y is None else as_array(y, "y")
+        weights = None if weights is None else as_array(weights, "sample_weight")
         if not x.ndim:
             raise ValueError("x must have one row per sample, got a single number: pass [[x]]")
         if self.model.built:
