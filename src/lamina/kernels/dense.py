@@ -34,4 +34,3 @@ def dense(xp, needs, x, w, bias, *, activation):
         return dx, dw, db
 
     return (out if x.ndim == 2 else out.reshape(*x.shape[:-1], -1)), pullback
-
