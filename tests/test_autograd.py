@@ -572,12 +572,23 @@ def test_the_gradient_at_a_tensor_argument_is_on_its_tape():
     assert_close(x.grad, floats(12))
 
 
-@pytest.mark.parametrize(
-    "result", [lambda x: 3.0, lambda x: x * 2, lambda x: (x, x), lambda x: None]
-)
-def test_a_function_must_return_one_number(result):
-    with pytest.raises(TypeError, match="returns one number"):
+def test_a_function_must_return_one_number():
+    with pytest.raises(TypeError, match="returns one number, got shape \\(2,\\): reduce it"):
+        grad(lambda x: x * 2)(floats(1, 2))
+
+
+@pytest.mark.parametrize("result", [lambda x: 3.0, lambda x: (x, x), lambda x: None])
+def test_a_function_must_compute_with_tensors(result):
+    with pytest.raises(TypeError, match="remembers nothing: use lamina.xp"):
         grad(result)(floats(1, 2))
+
+
+@pytest.mark.parametrize("convert", [float, int, complex, math.sin])
+def test_hidden_conversions_do_not_lose_a_gradient_silently(convert):
+    with pytest.raises(TypeError, match="would lose its gradient"):
+        grad(lambda x: x * convert(x))(1.5)
+    assert convert(lamina.Tensor(1.5)) == convert(1.5)
+    assert leaf(1.5).item() == 1.5
 
 
 @pytest.mark.parametrize("argument", [2, [1, 2], np.arange(3), True])
