@@ -478,6 +478,8 @@ def test_composed_functions():
     a, b = floats([1, 2, 4], [8, 1, 0]), floats(1, 2, 3)
     check_grads(lambda x: xp.diff(x, axis=0), (a,))
     check_grads(lambda x, y: xp.diff(x, n=2, prepend=y), (b, b))
+    twice = xp.diff(leaf(1.0, 4.0, 9.0), n=2, prepend=floats(0), append=floats(9, 8))
+    assert_close(twice.data, np.diff([0.0, 1.0, 4.0, 9.0, 9.0, 8.0], n=2))
     check_grads(lambda x: xp.unstack(x, axis=1)[1] ** 2, (a,))
     check_grads(lambda x, y: xp.full_like(x, xp.sum(y)) * y, (a, b))
     assert not xp.full_like(leaf(1.0), 2.0).requires_grad
