@@ -479,6 +479,8 @@ def test_composed_functions():
     a, b = floats([1, 2, 4], [8, 1, 0]), floats(1, 2, 3)
     check_grads(lambda x: xp.diff(x, axis=0), (a,))
     check_grads(lambda x, y: xp.diff(x, n=2, prepend=y), (b, b))
+    twice = xp.diff(leaf(1.0, 4.0, 9.0), n=2, prepend=floats(0), append=floats(9, 8))
+    assert_close(twice.data, np.diff([0.0, 1.0, 4.0, 9.0, 9.0, 8.0], n=2))
     check_grads(lambda x: xp.unstack(x, axis=1)[1] ** 2, (a,))
     check_grads(lambda x, y: xp.full_like(x, xp.sum(y)) * y, (a, b))
     assert not xp.full_like(leaf(1.0), 2.0).requires_grad
@@ -571,12 +573,23 @@ def test_the_gradient_at_a_tensor_argument_is_on_its_tape():
     assert_close(x.grad, floats(12))
 
 
-@pytest.mark.parametrize(
-    "result", [lambda x: 3.0, lambda x: x * 2, lambda x: (x, x), lambda x: None]
-)
-def test_a_function_must_return_one_number(result):
-    with pytest.raises(TypeError, match="returns one number"):
+def test_a_function_must_return_one_number():
+    with pytest.raises(TypeError, match="returns one number, got shape \\(2,\\): reduce it"):
+        grad(lambda x: x * 2)(floats(1, 2))
+
+
+@pytest.mark.parametrize("result", [lambda x: 3.0, lambda x: (x, x), lambda x: None])
+def test_a_function_must_compute_with_tensors(result):
+    with pytest.raises(TypeError, match="remembers nothing: use lamina.xp"):
         grad(result)(floats(1, 2))
+
+
+@pytest.mark.parametrize("convert", [float, int, complex, math.sin])
+def test_hidden_conversions_do_not_lose_a_gradient_silently(convert):
+    with pytest.raises(TypeError, match="would lose its gradient"):
+        grad(lambda x: x * convert(x))(1.5)
+    assert convert(lamina.Tensor(1.5)) == convert(1.5)
+    assert leaf(1.5).item() == 1.5
 
 
 @pytest.mark.parametrize("argument", [2, [1, 2], np.arange(3), True])

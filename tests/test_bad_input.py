@@ -329,12 +329,6 @@ def test_words_as_inputs():
         model.fit(np.array([["red"] * 8] * 12), Y, verbose=0)
 
 
-def test_words_as_class_numbers():
-    message = r"row 0 of labels is str 'a': encode .*numpy.unique\(labels, return_inverse=True\)"
-    with pytest.raises(TypeError, match=message):
-        lamina.utils.to_categorical(["a"])
-
-
 def make_batches():
     yield X, Y
 
@@ -694,6 +688,47 @@ def test_a_model_that_diverged():
             X, Y, batch_size=4, epochs=3, verbose=0, callbacks=[callbacks.TerminateOnNaN()]
         )
     assert len(history.epoch) <= 1
+
+
+def test_a_diverged_loss_is_told_of_once():
+    model = lamina.Sequential([layers.Dense(1, input_dim=8)])
+    model.compile(lamina.optimizers.SGD(1e25), "mse")
+    with pytest.warns(UserWarning, match="loss became (nan|inf).* lower the learning rate") as told:
+        model.fit(X, Y, batch_size=4, epochs=3, verbose=0)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("units", "activation", "loss", "remedy"),
+    [
+        (1, "softmax", "binary_crossentropy", 'always 1.* use activation="sigmoid"'),
+        (3, None, "sparse_categorical_crossentropy", 'activation="softmax", or .*from_logits'),
+        (1, "relu", "binary_crossentropy", 'activation="sigmoid", or .*from_logits'),
+    ],
+)
+def test_an_output_that_does_not_fit_the_loss_is_warned_of(units, activation, loss, remedy):
+    model = lamina.Sequential([layers.Dense(units, activation, input_dim=8)])
+    model.compile("sgd", loss)
+    labels = np.zeros((len(X), 1)) if units == 1 else np.zeros(len(X), int)
+    with pytest.warns(UserWarning, match=remedy):
+        model.fit(X, labels, verbose=0)
+
+
+def test_layers_are_called_on_arrays_and_return_one():
+    with pytest.raises(TypeError, match="got the layer Input .*Sequential"):
+        layers.Dense(3)(layers.Input((4,)))
+
+    class Forgets(layers.Layer):
+        def call(self, inputs):
+            inputs * 2
+
+    with pytest.raises(TypeError, match='Forgets "forgets.*": its call gave None'):
+        Forgets()(np.ones((2, 3), "float32"))
+
+
+def test_whole_numbers_become_floats_in_a_layer_called_by_itself():
+    out = layers.Dense(2)(np.ones((2, 3), int))
+    assert out.dtype == np.float32
 
 
 class Log(layers.Layer):

@@ -494,6 +494,19 @@ def test_ignored_samples_are_no_part_of_the_mean():
     assert value.item() == pytest.approx(np.log(2))
     assert (x.grad[1] == 0).all()
     assert np.isfinite(x.grad).all()
+    q = [[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]]
+    expected = -(3 * np.log(0.5) + np.log(0.8)) / 2
+    assert float(loss(y, q, [3.0, 5.0, 1.0])) == pytest.approx(expected)
+
+
+def test_a_clear_margin_costs_nothing():
+    loss = losses.CategoricalHinge(reduction="none")
+    y, p = [[0.0, 1.0], [0.0, 1.0]], [[0.1, 3.0], [0.5, 1.0]]
+    np.testing.assert_allclose(loss(y, p), [0.0, 0.5])
+
+
+def test_outputs_without_a_last_axis_meet_targets_with_one():
+    assert float(losses.MeanSquaredError()([[1.0], [2.0]], [1.0, 4.0])) == pytest.approx(2.0)
 
 
 def test_classes_on_another_axis():

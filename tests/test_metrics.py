@@ -382,6 +382,18 @@ def test_constant_targets_have_a_score():
         metrics.R2Score(num_regressors=2)([[1], [2], [3]], [[1], [2], [2]])
 
 
+def test_a_row_of_zeros_is_no_answer():
+    y, p = [[1, 0], [0, 1], [0, 1]], [[0.0, 0.0], [0.3, 0.7], [0.1, 0.9]]
+    np.testing.assert_allclose(metrics.F1Score()(y, p), [0.0, 1.0], atol=1e-6)
+
+
+def test_what_is_not_among_the_largest_is_a_no():
+    y, p = [[1, 0, 0], [0, 1, 0]], [[0.9, 0.8, 0.1], [0.3, 0.4, 0.2]]
+    assert float(metrics.Precision(thresholds=0.5, top_k=1)(y, p)) == pytest.approx(1.0)
+    assert float(metrics.Precision(thresholds=0.5)(y, p)) == pytest.approx(0.5)
+    assert float(metrics.Recall(thresholds=0.5, top_k=1)(y, p)) == pytest.approx(0.5)
+
+
 def test_adjusted_score_by_hand():
     y, p = [[1.0], [2.0], [3.0], [6.0]], [[1.0], [2.0], [4.0], [5.0]]
     assert float(metrics.R2Score()(y, p)) == pytest.approx(1 - 2 / 14)

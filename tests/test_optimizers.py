@@ -695,6 +695,14 @@ def test_state_taken_before_a_move_is_set_after_it(backend, numpy_backend):
     assert_close(values(backend, params), values(numpy_backend, whole))
 
 
+def test_gradients_of_another_dtype_leave_the_parameters_theirs(backend):
+    params = parameters(backend, "float32")
+    optimizers.SGD(0.1).apply(gradients(backend, 0, "float64"), params)
+    got = values(backend, params)
+    assert {g.dtype.name for g in got} == {"float32"}
+    assert_close(got, [w - 0.1 * g for w, g in zip(numbers(), numbers(100), strict=True)], 1e-5)
+
+
 def test_parameters_of_several_dtypes(backend):
     single, double = parameters(backend, "float32"), parameters(backend, "float64")
     mixed = [single[0], double[1], single[2], double[3]]

@@ -24,8 +24,11 @@ _ROOMS = (
     "losses", "metrics", "models", "ops", "optimizers", "plotting", "regularizers", "saving",
     "testing", "utils",
 )  # fmt: skip
+_FROM_ROOMS = {"Input": "layers", "Layer": "layers", "Model": "models", "Sequential": "models"}
 
 __all__ = [
+    "Input",
+    "Layer",
     "Model",
     "Parameter",
     "Sequential",
@@ -61,8 +64,8 @@ __all__ = [
 def __getattr__(name: str):
     if name in _ROOMS:
         return import_module(f"lamina.{name}")
-    if name in ("Model", "Sequential"):
-        return getattr(import_module("lamina.models"), name)
+    if name in _FROM_ROOMS:
+        return getattr(import_module(f"lamina.{_FROM_ROOMS[name]}"), name)
     raise AttributeError(f"module 'lamina' has no attribute {name!r}")
 
 

@@ -52,11 +52,15 @@ def value_and_grad(f, argnums: int | tuple[int, ...] = 0):
             value = f(*args, **kwargs)
         finally:
             mode.enabled = recorded
-        if not isinstance(value, Tensor) or value.size != 1:
-            got = f"shape {tuple(value.shape)}" if hasattr(value, "shape") else repr(value)
+        if not isinstance(value, Tensor):
             raise TypeError(
-                "grad needs a function that returns one number computed from its arguments with "
-                f"lamina.xp or operators, got {got}: reduce it, for example with lamina.xp.sum"
+                "grad needs a result computed from the arguments with lamina.xp or operators, got "
+                f"{value!r}, which remembers nothing: use lamina.xp in place of math and numpy"
+            )
+        if value.size != 1:
+            raise TypeError(
+                f"grad needs a function that returns one number, got shape {tuple(value.shape)}: "
+                "reduce it, for example with lamina.xp.sum"
             )
         wanted = [vertex_of(t) for _, own in traced for t in own]
         outside = recorded and (

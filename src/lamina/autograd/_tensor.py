@@ -174,13 +174,22 @@ class Tensor:
         return bool(self.item())
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._plain("float"))
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._plain("int"))
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._plain("complex"))
+
+    def _plain(self, kind: str):
+        """The value for a conversion that may be hidden, as in ``math.sin(tensor)``."""
+        if self.requires_grad:
+            raise TypeError(
+                f"{kind}() of a tensor would lose its gradient, as functions of math do: use those "
+                "of lamina.xp, or say .item() where a plain number is meant"
+            )
+        return self.item()
 
     def __index__(self) -> int:
         return self.data.__index__()

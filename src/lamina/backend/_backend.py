@@ -257,7 +257,7 @@ def _device(array):
 
 
 def _device_name(device) -> str:
-    """"1" for CUDA device 1, "device1" for array_api_strict's, "cuda:0" for torch's."""
+    """ "1" for CUDA device 1, "device1" for array_api_strict's, "cuda:0" for torch's."""
     number = getattr(device, "id", None)
     if number is not None:
         return str(number)

@@ -9,7 +9,17 @@ import os
 import queue
 import threading
 
+import numpy as np
+
 from lamina import config
+
+
+def quiet():
+    """A block in which NumPy does not warn of overflows on this thread.
+
+    A network that diverges is told of in the network's terms, not of NumPy's operations.
+    """
+    return np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore")
 
 
 class _Job:
@@ -76,6 +86,11 @@ def _helpers(count: int) -> list[queue.SimpleQueue]:
 
 def _serve(inbox: queue.SimpleQueue) -> None:
     _inside.part = True
+    with quiet():
+        _serve_for_ever(inbox)
+
+
+def _serve_for_ever(inbox: queue.SimpleQueue) -> None:
     while True:
         job = inbox.get()
         job.work()

@@ -66,7 +66,7 @@ def download(address: str, target: Path, checksum: str, *, timeout: float, retri
             own.unlink()
             raise DownloadError(
                 f"corrupted: the {size} bytes received have the checksum {found}, expected "
-                f"{checksum}; they were deleted."
+                f"{checksum}; they were deleted"
             )
         os.replace(own, target)
     except BaseException:

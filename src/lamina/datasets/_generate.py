@@ -8,12 +8,12 @@ def check(n: int, noise: float, at_least: int = 1) -> None:
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < at_least:
         raise ValueError(
             f"n must be a whole number of points, {at_least} or more, got {n!r}: "
-            "give the size of the whole set, all classes together."
+            "give the size of the whole set, all classes together"
         )
     if not 0 <= noise < np.inf:
         raise ValueError(
             f"noise must be a finite standard deviation, 0 or more, got {noise!r}: "
-            "0 leaves the points where the equation puts them."
+            "0 leaves the points where the equation puts them"
         )
 
 

@@ -31,7 +31,7 @@ def read(path: Path, shape: tuple[int | None, ...]) -> np.ndarray:
     def expected(what: str, found: str) -> ValueError:
         return ValueError(
             f"{path} must be a gzipped IDX file {what}, got {found}: fetch the file again from "
-            "its source."
+            "its source"
         )
 
     try:

@@ -23,7 +23,7 @@ def split(x: np.ndarray, y: np.ndarray, test_split: float, seed: int | None) -> 
     if not 0 <= test_split < 1:
         raise ValueError(
             f"test_split must be at least 0 and below 1, got {test_split!r}: "
-            "0.2 keeps a fifth of every class for testing."
+            "0.2 keeps a fifth of every class for testing"
         )
     if seed is not None:
         # The raw bits of PCG64 are the same in every NumPy; those of its permutation may change.

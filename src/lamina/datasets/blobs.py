@@ -38,7 +38,7 @@ def load_data(
     if classes < 1 or features < 1:
         raise ValueError(
             f"classes and features must be 1 or more, got {classes!r} and {features!r}: "
-            "the clouds and their coordinates are counted from 1."
+            "the clouds and their coordinates are counted from 1"
         )
     _generate.check(n, noise, at_least=classes)
     rng = np.random.default_rng(seed)

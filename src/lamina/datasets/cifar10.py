@@ -71,7 +71,7 @@ def _read(path: Path) -> dict[str, bytes]:
         if size == 0 or size % _RECORD:
             raise ValueError(
                 f"{path} must hold {name} with records of {_RECORD} bytes, got {size} bytes: "
-                f"fetch the file again from {_ADDRESSES[0]}."
+                f"fetch the file again from {_ADDRESSES[0]}"
             )
     return batches
 

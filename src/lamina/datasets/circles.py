@@ -37,7 +37,7 @@ def load_data(
     if not 0 <= factor < 1:
         raise ValueError(
             f"factor must be at least 0 and below 1, got {factor!r}: "
-            "it is the inner circle's radius, the outer one's is 1."
+            "it is the inner circle's radius, the outer one's is 1"
         )
     y = _generate.labels(n, 2)
     angle = 2 * np.pi * (np.arange(n) // 2) / ((n - y + 1) // 2)

@@ -74,7 +74,7 @@ def get(
             if (found := digest(path, checksum)) != checksum:
                 raise ValueError(
                     f"{path} must have the checksum {checksum}, got {found}: replace it by the "
-                    f"file at {addresses[0]}, or move it out of the folders in LAMINA_DATA."
+                    f"file at {addresses[0]}, or move it out of the folders in LAMINA_DATA"
                 )
             return path
 
@@ -94,7 +94,7 @@ def get(
         except OSError as error:
             raise DownloadError(
                 f"{name} must be written in {kept.parent}, which failed ({error}): "
-                "set LAMINA_CACHE to a folder that is writable and has room."
+                "set LAMINA_CACHE to a folder that is writable and has room"
             ) from error
     raise DownloadError(_explain(name, checksum, failures))
 

@@ -279,6 +279,7 @@ for _name in FUSED.keys() - {"elu", "exponential", "leaky_relu", "linear", "relu
 
 @kernel("relu", "numpy")
 def relu_kernel(xp, needs, x, *, negative_slope, max_value, threshold):
+    """relu without its options, which the definition serves."""
     if negative_slope or threshold or max_value is not None or not is_floating(x):
         return NotImplemented
     out = _relu(x, np.empty_like(x))
@@ -287,7 +288,8 @@ def relu_kernel(xp, needs, x, *, negative_slope, max_value, threshold):
 
 @kernel("elu", "numpy")
 def elu_kernel(xp, needs, x, *, alpha):
-    if not alpha > 0.0 or not is_floating(x):  # else the output does not tell the branch
+    """elu of an alpha from which the output tells the branch."""
+    if not alpha > 0.0 or not is_floating(x):
         return NotImplemented
     out = _elu(x, np.empty_like(x), alpha)
     return out, lambda g: (_elu_back(g, out, alpha),)
@@ -295,7 +297,8 @@ def elu_kernel(xp, needs, x, *, alpha):
 
 @kernel("leaky_relu", "numpy")
 def leaky_relu_kernel(xp, needs, x, *, negative_slope):
-    if not 0.0 < negative_slope <= 1.0 or not is_floating(x):  # else the output does not tell
+    """leaky_relu of a slope from which the output tells the branch."""
+    if not 0.0 < negative_slope <= 1.0 or not is_floating(x):
         return NotImplemented
     out = _leaky_relu(x, np.empty_like(x), negative_slope)
     return out, lambda g: (_leaky_relu_back(g, out, negative_slope),)

@@ -7,6 +7,7 @@ from lamina.ops._op import kernel
 
 @kernel("dense", "numpy")
 def dense(xp, needs, x, w, bias, *, activation):
+    """With g the gradient before the activation: dx = g @ w.T, dw = x.T @ g, db = sum(g)."""
     if x.ndim == 1 or activation not in FUSED:
         return NotImplemented
     forward, backward = FUSED[activation]
@@ -33,4 +34,3 @@ def dense(xp, needs, x, w, bias, *, activation):
         return dx, dw, db
 
     return (out if x.ndim == 2 else out.reshape(*x.shape[:-1], -1)), pullback
-

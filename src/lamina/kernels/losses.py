@@ -42,6 +42,7 @@ def _probability(xp, p):
 
 @kernel("mean_squared_error")
 def mean_squared_error(xp, needs, y_true, y_pred):
+    """With d = y_pred - y_true: d out / dy_pred = 2 * d / n."""
     if not _covers(needs, y_true, y_pred):
         return NotImplemented
     d = y_pred - y_true
@@ -52,6 +53,7 @@ def mean_squared_error(xp, needs, y_true, y_pred):
 
 @kernel("sum_of_squares")
 def sum_of_squares(xp, needs, y_true, y_pred):
+    """d out / dy_pred = y_pred - y_true."""
     if not _covers(needs, y_true, y_pred):
         return NotImplemented
     d = y_pred - y_true
@@ -60,6 +62,7 @@ def sum_of_squares(xp, needs, y_true, y_pred):
 
 @kernel("mean_absolute_error")
 def mean_absolute_error(xp, needs, y_true, y_pred):
+    """d out / dy_pred = sign(y_pred - y_true) / n."""
     if not _covers(needs, y_true, y_pred):
         return NotImplemented
     d = y_pred - y_true
@@ -69,6 +72,10 @@ def mean_absolute_error(xp, needs, y_true, y_pred):
 
 @kernel("binary_crossentropy")
 def binary_crossentropy(xp, needs, y_true, y_pred, *, from_logits, label_smoothing, axis):
+    """With p = y_pred: d out / dp = (p - y_true) / (p * (1 - p)) / n.
+
+    By logits, with p their sigmoid, (p - y_true) / n.
+    """
     if axis not in (-1, y_pred.ndim - 1) or not _covers(needs, y_true, y_pred):
         return NotImplemented
     if label_smoothing:
@@ -105,6 +112,10 @@ def binary_crossentropy(xp, needs, y_true, y_pred, *, from_logits, label_smoothi
 
 @kernel("categorical_crossentropy")
 def categorical_crossentropy(xp, needs, y_true, y_pred, *, from_logits, label_smoothing, axis):
+    """With p = y_pred / sum(y_pred): d out / dy_pred = (sum(y_true) - y_true / p) / sum(y_pred).
+
+    By logits, with p their softmax, p * sum(y_true) - y_true.
+    """
     if axis not in (-1, y_pred.ndim - 1) or not _covers(needs, y_true, y_pred):
         return NotImplemented
     if label_smoothing:
@@ -158,6 +169,7 @@ def _class_numbers(needs, y_true, y_pred, axis):
 
 @kernel("sparse_categorical_crossentropy")
 def sparse_categorical_crossentropy(xp, needs, y_true, y_pred, *, from_logits, ignore_class, axis):
+    """As ``categorical_crossentropy``, its one-hot rows made of comparisons."""
     labels = _class_numbers(needs, y_true, y_pred, axis)
     if labels is None or ignore_class is not None:
         return NotImplemented
@@ -192,6 +204,7 @@ def sparse_categorical_crossentropy(xp, needs, y_true, y_pred, *, from_logits, i
 def sparse_categorical_crossentropy_numpy(
     xp, needs, y_true, y_pred, *, from_logits, ignore_class, axis
 ):
+    """The same, with the true class's entry picked and written to by its place."""
     labels = _class_numbers(needs, y_true, y_pred, axis)
     if labels is None or labels.dtype.kind not in "iu":
         return NotImplemented

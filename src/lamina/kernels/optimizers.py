@@ -9,6 +9,8 @@ from math import sqrt
 
 import numpy as np
 
+from lamina.kernels.constants import number
+
 RULES: dict[tuple[str, str], object] = {}
 """Kernels by the module that defines the rule and the name of the array library."""
 
@@ -52,19 +54,20 @@ def adam(rule, work, xp, p, g, state, step, rate):
     """``lamina.optimizers.Adam`` in place."""
     work = work[: p.size]
     m, v = state[:2]
-    np.subtract(g, m, out=work)
-    np.multiply(work, 1 - rule.beta_1, out=work)
-    np.add(m, work, out=m)
-    np.multiply(g, g, out=work)
-    np.subtract(work, v, out=work)
-    np.multiply(work, 1 - rule.beta_2, out=work)
-    np.add(v, work, out=v)
+    kind = p.dtype
+    alpha = rate * sqrt(1 - rule.beta_2**step) / (1 - rule.beta_1**step)
+    np.subtract(g, m, work)
+    np.multiply(work, number(1 - rule.beta_1, kind), work)
+    np.add(m, work, m)
+    np.multiply(g, g, work)
+    np.subtract(work, v, work)
+    np.multiply(work, number(1 - rule.beta_2, kind), work)
+    np.add(v, work, v)
     if rule.amsgrad:
         v = np.maximum(state[2], v, out=state[2])
-    np.sqrt(v, out=work)
-    np.add(work, rule.epsilon, out=work)
-    np.divide(m, work, out=work)
-    alpha = rate * sqrt(1 - rule.beta_2**step) / (1 - rule.beta_1**step)
-    np.multiply(work, alpha, out=work)
-    np.subtract(p, work, out=p)
+    np.sqrt(v, work)
+    np.add(work, number(rule.epsilon, kind), work)
+    np.divide(m, work, work)
+    np.multiply(work, alpha, work)
+    np.subtract(p, work, p)
     return p, state

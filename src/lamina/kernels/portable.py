@@ -17,12 +17,14 @@ def _sigmoid(xp, x):
 
 @kernel("sigmoid")
 def sigmoid(xp, needs, x):
+    """d out / dx = out * (1 - out)."""
     out = _sigmoid(xp, x)
     return out, lambda g: (g * out * (1.0 - out),)
 
 
 @kernel("silu")
 def silu(xp, needs, x):
+    """With s = sigmoid(x): d out / dx = s + out * (1 - s)."""
     s = _sigmoid(xp, x)
     out = x * s
     return out, lambda g: (g * (s + out * (1.0 - s)),)
@@ -30,6 +32,7 @@ def silu(xp, needs, x):
 
 @kernel("elu")
 def elu(xp, needs, x, *, alpha):
+    """d out / dx = 1 where x > 0, else out + alpha."""
     positive = x > 0
     low = alpha * xp.expm1(xp.where(positive, 0.0, x))
     return xp.where(positive, x, low), lambda g: (xp.where(positive, g, g * (low + alpha)),)
@@ -37,6 +40,7 @@ def elu(xp, needs, x, *, alpha):
 
 @kernel("gelu")
 def gelu(xp, needs, x, *, approximate):
+    """With the share below x and the density: d out / dx = share + x * density."""
     near = xp.clip(x, -10.0, 10.0)
     if approximate:
         a, b = math.sqrt(2.0 / math.pi), 0.044715
@@ -51,6 +55,7 @@ def gelu(xp, needs, x, *, approximate):
 
 @kernel("softmax")
 def softmax(xp, needs, x, *, axis):
+    """The gradient is (g - sum(g * out)) * out."""
     e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
     out = e / xp.sum(e, axis=axis, keepdims=True)
     return out, lambda g: ((g - xp.sum(g * out, axis=axis, keepdims=True)) * out,)
@@ -58,6 +63,7 @@ def softmax(xp, needs, x, *, axis):
 
 @kernel("log_softmax")
 def log_softmax(xp, needs, x, *, axis):
+    """The gradient is g - softmax(x) * sum(g)."""
     z = x - xp.max(x, axis=axis, keepdims=True)
     out = z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
     return out, lambda g: (g - xp.exp(out) * xp.sum(g, axis=axis, keepdims=True),)

@@ -28,6 +28,7 @@ def exponentials(z):
 
 @kernel("softmax_crossentropy", "numpy")
 def softmax_crossentropy(xp, needs, y_true, logits):
+    """With p = softmax(logits): d values / dlogits = p * sum(y_true) - y_true."""
     if needs[0] or logits.ndim != 2 or not logits.size:
         return NotImplemented
     if y_true.ndim != 1 and y_true.shape != logits.shape:

@@ -73,6 +73,7 @@ class Layer(Holder):
         self._weights: list[Parameter] = []
         self._constants: list[Parameter] = []
         self._backend = None
+        self._fed = None  # the dtype that raw inputs last had
         self._accepted = None  # the shape of a sample that was last found right
         self._input_shape = None  # what build got
         self._draws = 0  # random streams asked for outside of training steps
@@ -132,7 +133,14 @@ class Layer(Holder):
         if training is None:
             training = _passes.in_training()
         if not isinstance(inputs, Tensor):  # array libraries refuse tensors right of an operator
+            if isinstance(inputs, Layer):
+                raise TypeError(
+                    f"{self} is called on arrays, got the layer {inputs}: put layers in a row with "
+                    "Sequential([...]), or call them in the call of a Model of your own"
+                )
             data = inputs if backend.is_array(inputs) else self.backend.asarray(inputs)
+            if data.dtype is not self._fed:
+                data = self._as_floats(data)
             inputs = Tensor._of(data)
         if not self.built or debug.enabled:
             return self._careful_call(inputs, training)
@@ -152,6 +160,8 @@ class Layer(Holder):
             if told is error:
                 raise
             raise told from error
+        if out is None:
+            raise TypeError(f"{self}: its call gave None: is a return missing?")
         if self.activity_regularizer is not None:
             _passes.add_loss(self.activity_regularizer(out) / out.shape[0])
         return out
@@ -233,6 +243,15 @@ class Layer(Holder):
         return Tensor._of(
             place.xp.full(shape, value, dtype=place.dtype(dtype), device=place.device)
         )
+
+    def _as_floats(self, data):
+        """Raw inputs: whole numbers become floats, but where some layer inside counts things."""
+        xp = backend.namespace(data)
+        if xp.isdtype(data.dtype, ("bool", "integral")):
+            if not any(layer.takes_integers for layer in self.layers_within()):
+                return backend.of(data).asarray(data, self.dtype or config.floatx())
+        self._fed = data.dtype
+        return data
 
     def random(self) -> Generator:
         """The stream of this call's random numbers, such as a dropout mask's.

@@ -29,7 +29,10 @@ class Compiled:
 
         Args:
             optimizer: a name or an optimizer.
-            loss: a name, a loss, or a function (y_true, y_pred) of one value per sample.
+            loss: a name, a loss, or a function (y_true, y_pred) of one value per sample, or of
+                one number for the batch. A function whose first batch shows that each value
+                depends on its own sample alone may then be called with parts of a batch; for one
+                that should not, return one number.
             loss_weights: a factor of the loss.
             metrics: names, metrics, or functions (y_true, y_pred), to watch.
             weighted_metrics: metrics that sample and class weights apply to.

@@ -87,7 +87,7 @@ class Step:
             x, y, weights: raw arrays on the model's backend; ``weights`` may be None.
         """
         rows = x.shape[0]
-        total = self._total(y, weights)
+        total = None if weights is None and not self._masks else self._total(y, weights)
         shards = self._cuts.get(rows)
         if shards is None:
             shards = self._cuts[rows] = cut(rows, self._numbers)

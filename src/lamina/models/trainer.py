@@ -2,7 +2,7 @@
 
 ``fit`` draws batches from a ``Feed`` (``feeding.py``), does steps (``step.py``), keeps figures
 (``figures.py``) and tells callbacks and the progress bar. Nothing waits for the device but a look
-at the figures.
+at the figures. Single batches are in ``on_batch.py``.
 """
 
 import warnings
@@ -18,11 +18,13 @@ from lamina.models.compiled import Compiled
 from lamina.models.epochs import Epochs
 from lamina.models.exhausted import out_of_memory
 from lamina.models.feeding import Feed, split_off, unpacked
+from lamina.models.hints import warn_of_divergence, warn_of_outputs
 from lamina.models.interrupt import Interruptible
+from lamina.models.on_batch import OnBatch, in_order
 from lamina.models.progress import ProgressBar
 
 
-class Trainer(Compiled):
+class Trainer(Compiled, OnBatch):
     """What a model can be asked to do with data. See ``Model``."""
 
     stop_training = False
@@ -106,8 +108,9 @@ class Trainer(Compiled):
                 size = None if brings_its_own else validation_batch_size or batch_size
                 held = feed.source(*validation, size)
         backend.memory.keep()
-        with self.backend.scope():
+        with self.backend.scope(), backend.quiet():
             self._prepare()
+            warn_of_outputs(self, self.loss)
             calls = CallbackList(
                 callbacks,
                 add_history=True,
@@ -119,7 +122,7 @@ class Trainer(Compiled):
             bar = ProgressBar(verbose)
             self.stop_training = False
             batches = Epochs(source, self._shuffled if shuffle else None, steps_per_epoch)
-            logs = {}
+            logs, diverged = {}, False
             calls.on_train_begin()
             try:
                 with Interruptible() as interrupt:
@@ -135,12 +138,17 @@ class Trainer(Compiled):
                         calls.epoch_logs(logs)
                         bar.finish(steps, logs)
                         calls.on_epoch_end(epoch, logs)
+                        if not (diverged or self.stop_training):
+                            diverged = warn_of_divergence(logs, epoch)
                         if self.stop_training:
                             break
             except KeyboardInterrupt:
                 bar.close()
                 if bar.verbose:
-                    print("Interrupted: the model stands as the last whole step left it.")
+                    print(
+                        "Interrupted: the model stands as the last whole step left it, and fit "
+                        "returns the history so far."
+                    )
             finally:
                 bar.close()
             calls.on_train_end(logs)
@@ -245,7 +253,7 @@ class Trainer(Compiled):
             bar.close()
         if not found:
             raise ValueError("there was no batch to evaluate on: pass an iterable that yields some")
-        return found if return_dict else _in_order(found)
+        return found if return_dict else in_order(found)
 
     def _run_test(self, source, calls, bar, steps, interrupt=None) -> dict:
         figures = self._figures
@@ -331,42 +339,6 @@ class Trainer(Compiled):
         except MemoryError as error:
             raise out_of_memory(error, self, x.shape[0], lambda rows: self(x[rows])) from None
 
-    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
-        """One step of training on one batch.
-
-        Returns:
-            the loss before the step, or a list of it and the metrics, of this batch alone.
-        """
-        self._require_compiled("train_on_batch", loss=True)
-        x, y, weights = Feed(self, self.loss).batch(x, y, sample_weight, class_weight)
-        backend.memory.keep()
-        with self.backend.scope():
-            self._figures.reset()
-            self._train_step(x, y, weights)
-            found = self._figures.results()
-        return found if return_dict else _in_order(found)
-
-    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
-        """Loss and metrics of one batch, without training."""
-        self._require_compiled("test_on_batch")
-        x, y, weights = Feed(self, self.loss).batch(x, y, sample_weight)
-        with self.backend.scope(), no_grad():
-            self._prepare()
-            self._figures.reset()
-            outputs, loss = self._step.forward(x, y, weights)
-            self._figures.add_loss(loss, x.shape[0])
-            self._figures.add_outputs(y, outputs, weights)
-            found = self._figures.results()
-        return found if return_dict else _in_order(found)
-
-    def predict_on_batch(self, x):
-        """The outputs for one batch, as a NumPy array."""
-        x, _, _ = Feed(self, None, only_x=True).batch(x)
-        with self.backend.scope(), no_grad():
-            return backend.get("numpy").xp.asarray(
-                self.backend.to_numpy(self._outputs(x)), copy=True
-            )
-
 
 class _Workers:
     """How the optimizer shares its blocks among the library's threads."""
@@ -393,8 +365,3 @@ def _is_due(epoch: int, frequency) -> bool:
 
 def _least(a, b):
     return b if a is None else a if b is None else min(a, b)
-
-
-def _in_order(found: dict):
-    values = list(found.values())
-    return values[0] if len(values) == 1 else values

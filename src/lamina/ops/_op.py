@@ -83,9 +83,7 @@ def op(definition):
                 inputs.append((raws[position], None))
         node = KernelNode(name, edges, pullback, definition, inputs, settings, xp)
         if isinstance(out, tuple):
-            return tuple(
-                Tensor._of(part, Output(node, i, len(out))) for i, part in enumerate(out)
-            )
+            return tuple(Tensor._of(part, Output(node, i, len(out))) for i, part in enumerate(out))
         return Tensor._of(out, node)
 
     call.definition = definition
@@ -161,4 +159,3 @@ def stop_gradient(x):
 
 def _constants(out):
     return tuple(map(Tensor._of, out)) if isinstance(out, tuple) else Tensor._of(out)
-

@@ -46,13 +46,13 @@ def panels(
     """The figure to draw on and its first ``count`` panels, in reading order.
 
     Args:
-        count: How many panels the picture needs.
-        ax: Axes to draw into, one for each panel; None makes a new figure.
-        size: Width and height of one panel of a new figure, in inches.
-        columns: Panels in a row of a new figure.
+        count: how many panels the picture needs.
+        ax: axes to draw into, one for each panel; None makes a new figure.
+        size: width and height of one panel of a new figure, in inches.
+        columns: panels in a row of a new figure.
 
     Raises:
-        ValueError: If ``ax`` holds fewer axes than the picture has panels.
+        ValueError: if ``ax`` holds fewer axes than the picture has panels.
     """
     require_matplotlib()
     if ax is not None:

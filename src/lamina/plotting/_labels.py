@@ -13,12 +13,12 @@ def labels(array: Any, name: str) -> tuple[np.ndarray, int | None]:
     """One label per sample, and the number of classes where the shape tells it.
 
     Args:
-        array: Labels (n,) or (n, 1); or scores, probabilities or one-hot rows (n, k), of which the
+        array: labels (n,) or (n, 1); or scores, probabilities or one-hot rows (n, k), of which the
             largest entry is taken. Fractions in (n,) or (n, 1) are probabilities of class 1.
-        name: What to call ``array`` in an error.
+        name: what to call ``array`` in an error.
 
     Raises:
-        ValueError: If ``array`` has another shape, is empty, or holds NaN or infinity.
+        ValueError: if ``array`` has another shape, is empty, or holds NaN or infinity.
     """
     values = host(array)
     if values.size == 0 or values.ndim not in (1, 2):

@@ -32,7 +32,7 @@ class Picture(Figure):
         """Open the picture in the system's viewer, without pyplot and without waiting.
 
         Args:
-            warn: Say so when the system has no viewer.
+            warn: say so when the system has no viewer.
         """
         from PIL import Image, ImageShow
 

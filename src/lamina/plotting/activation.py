@@ -37,18 +37,18 @@ def activation(
     The derivative is the one that training uses: the gradient of ``sum(f(x))``.
 
     Args:
-        name_or_function: The name of an activation, a function made of ``lamina.xp`` or
+        name_or_function: the name of an activation, a function made of ``lamina.xp`` or
             ``lamina.ops``, or a list of these, drawn as a grid.
-        low: Left end.
-        high: Right end.
-        ax: Axes to draw into, one for each function.
-        path: File to save the picture to, a PNG unless its suffix says otherwise.
+        low: left end.
+        high: right end.
+        ax: axes to draw into, one for each function.
+        path: file to save the picture to, a PNG unless its suffix says otherwise.
 
     Returns:
-        The figure drawn on.
+        the figure drawn on.
 
     Raises:
-        ValueError: If a name is unknown, ``low`` is not below ``high``, or a function does not act
+        ValueError: if a name is unknown, ``low`` is not below ``high``, or a function does not act
             on each number by itself (softmax).
 
     Example:

@@ -30,17 +30,17 @@ def confusion_counts(
     ``counts[i, j] = sum((y_true == i) & (y_pred == j))``
 
     Args:
-        y_true: Labels (n,) or (n, 1), or one-hot (n, k).
-        y_pred: The same, or class scores (n, k), of which the largest is taken, or probabilities
+        y_true: labels (n,) or (n, 1), or one-hot (n, k).
+        y_pred: the same, or class scores (n, k), of which the largest is taken, or probabilities
             of class 1, (n,) or (n, 1), of which those above 0.5 are class 1.
-        class_names: Names of the classes 0, 1, ..., which also tell their number. Without them
+        class_names: names of the classes 0, 1, ..., which also tell their number. Without them
             the classes are the columns of the scores, else the sorted labels that occur.
 
     Returns:
-        An int64 array (k, k): rows are true classes, columns are predicted ones.
+        an int64 array (k, k): rows are true classes, columns are predicted ones.
 
     Raises:
-        ValueError: If the two differ in length, or a label is none of the classes.
+        ValueError: if the two differ in length, or a label is none of the classes.
 
     Example:
         >>> plotting.confusion_counts([0, 1, 1], [0, 1, 0])
@@ -65,18 +65,18 @@ def confusion_matrix(
     classes the cells are drawn without numbers.
 
     Args:
-        y_true: Labels (n,) or (n, 1), or one-hot (n, k).
-        y_pred: The same, or class scores (n, k), or probabilities of class 1, (n,) or (n, 1).
-        class_names: Names of the classes 0, 1, ...
-        normalize: Write parts of each row's class, from 0 to 1, instead of counts.
-        ax: Axes to draw into.
-        path: File to save the picture to, a PNG unless its suffix says otherwise.
+        y_true: labels (n,) or (n, 1), or one-hot (n, k).
+        y_pred: the same, or class scores (n, k), or probabilities of class 1, (n,) or (n, 1).
+        class_names: names of the classes 0, 1, ...
+        normalize: write parts of each row's class, from 0 to 1, instead of counts.
+        ax: axes to draw into.
+        path: file to save the picture to, a PNG unless its suffix says otherwise.
 
     Returns:
-        The figure drawn on.
+        the figure drawn on.
 
     Raises:
-        ValueError: If the two differ in length, or a label is none of the classes.
+        ValueError: if the two differ in length, or a label is none of the classes.
 
     Example:
         >>> plotting.confusion_matrix(y_test, model.predict(x_test), path="confusion.png")

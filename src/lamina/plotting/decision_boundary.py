@@ -45,21 +45,21 @@ def decision_boundary(
     ``model(x) == threshold``; one with k outputs as k regions of ``argmax(model(x), axis=1)``.
 
     Args:
-        model: A model with ``predict``, or a function, from points (n, 2) to probabilities of
+        model: a model with ``predict``, or a function, from points (n, 2) to probabilities of
             class 1, (n,) or (n, 1), or to class scores (n, k).
-        x: Points, shape (n, 2).
-        y: Their labels: (n,) or (n, 1), or one-hot (n, k).
-        resolution: Points of the grid along each axis.
-        padding: Margin around the points, as a part of their range.
-        threshold: Value of a single output at the boundary; 0.0 for logits.
-        ax: Axes to draw into.
-        path: File to save the picture to, a PNG unless its suffix says otherwise.
+        x: points, shape (n, 2).
+        y: their labels: (n,) or (n, 1), or one-hot (n, k).
+        resolution: points of the grid along each axis.
+        padding: margin around the points, as a part of their range.
+        threshold: value of a single output at the boundary; 0.0 for logits.
+        ax: axes to draw into.
+        path: file to save the picture to, a PNG unless its suffix says otherwise.
 
     Returns:
-        The figure drawn on.
+        the figure drawn on.
 
     Raises:
-        ValueError: If ``x`` has not 2 features, ``y`` not a label for each point, or the model not
+        ValueError: if ``x`` has not 2 features, ``y`` not a label for each point, or the model not
             an answer for each point; or where one of them holds NaN or infinity.
 
     Example:

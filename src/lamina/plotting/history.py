@@ -34,16 +34,16 @@ def history(
     A validation curve with fewer points than epochs (``validation_freq``) is set at even steps.
 
     Args:
-        history: What ``fit`` returns, or its ``.history``: a dict from name to one value an epoch.
-        metrics: Names to draw beside the loss, without ``val_``; None is all, [] the loss alone.
-        ax: Axes to draw into, one for each panel in the order above.
-        path: File to save the picture to, a PNG unless its suffix says otherwise.
+        history: what ``fit`` returns, or its ``.history``: a dict from name to one value an epoch.
+        metrics: names to draw beside the loss, without ``val_``; None is all, [] the loss alone.
+        ax: axes to draw into, one for each panel in the order above.
+        path: file to save the picture to, a PNG unless its suffix says otherwise.
 
     Returns:
-        The figure drawn on.
+        the figure drawn on.
 
     Raises:
-        ValueError: If a metric is not in the history, or the history holds no epoch.
+        ValueError: if a metric is not in the history, or the history holds no epoch.
 
     Example:
         >>> run = model.fit(x, y, epochs=20, validation_split=0.2)

@@ -34,21 +34,21 @@ def images(
     """Draw images in a grid, all on one scale of brightness.
 
     Args:
-        x: Images (n, h, w) or (n, h, w, 1) of greys, or (n, h, w, 3) of red, green and blue; one
+        x: images (n, h, w) or (n, h, w, 1) of greys, or (n, h, w, 3) of red, green and blue; one
             image (h, w) too. Values from 0 to 1, and colours from 0 to 255, are drawn as they are;
             other ranges are stretched from 0, or the smallest value below it, to the largest.
-        titles: A line above each image, such as "9 (read 4)".
-        highlight: Booleans (n,): the images to set off by a coloured frame and title.
-        columns: Images in a row; None makes the grid about square.
+        titles: a line above each image, such as "9 (read 4)".
+        highlight: booleans (n,): the images to set off by a coloured frame and title.
+        columns: images in a row; None makes the grid about square.
         cmap: matplotlib's name of the colours for greys; None is "gray"; "gray_r" is ink on paper.
-        ax: Axes to draw into, one for each image.
-        path: File to save the picture to, a PNG unless its suffix says otherwise.
+        ax: axes to draw into, one for each image.
+        path: file to save the picture to, a PNG unless its suffix says otherwise.
 
     Returns:
-        The figure drawn on.
+        the figure drawn on.
 
     Raises:
-        ValueError: If ``x`` is not of one of these shapes, or ``titles`` or ``highlight`` is not of
+        ValueError: if ``x`` is not of one of these shapes, or ``titles`` or ``highlight`` is not of
             its length.
 
     Example:
