@@ -170,7 +170,7 @@ class ProgressBar:
         stream.flush()
 
 
-def encodable(text: str, stream: TextIO | None, ascii_signs: dict[int, str]) -> str:
+def encodable(text: str, stream: TextIO | None, ascii_signs: Mapping[int, str | int]) -> str:
     """``text``, with ``ascii_signs`` for its own where the stream's encoding lacks these."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:

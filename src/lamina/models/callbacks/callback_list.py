@@ -43,8 +43,9 @@ class CallbackList(Callback):
         **params: Any,
     ) -> None:
         super().__init__()
-        several = callbacks is None or hasattr(type(callbacks), "__iter__")
-        given = list(callbacks or ()) if several else [callbacks]
+        if callbacks is None:
+            callbacks = ()
+        given = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
         for callback in given:
             _check(callback)
         histories = [c for c in given if isinstance(c, History)]
