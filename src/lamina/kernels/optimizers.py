@@ -5,6 +5,7 @@ tests hold the two equal to the last bit. NumPy's write into the parameter and t
 ``work`` for what is in between, so that a block passes through the cache once.
 """
 
+import functools
 from math import sqrt
 
 import numpy as np
@@ -54,20 +55,25 @@ def adam(rule, work, xp, p, g, state, step, rate):
     """``lamina.optimizers.Adam`` in place."""
     work = work[: p.size]
     m, v = state[:2]
-    kind = p.dtype
+    share_1, share_2, epsilon = _numbers(rule.beta_1, rule.beta_2, rule.epsilon, p.dtype)
     alpha = rate * sqrt(1 - rule.beta_2**step) / (1 - rule.beta_1**step)
     np.subtract(g, m, work)
-    np.multiply(work, number(1 - rule.beta_1, kind), work)
+    np.multiply(work, share_1, work)
     np.add(m, work, m)
     np.multiply(g, g, work)
     np.subtract(work, v, work)
-    np.multiply(work, number(1 - rule.beta_2, kind), work)
+    np.multiply(work, share_2, work)
     np.add(v, work, v)
     if rule.amsgrad:
         v = np.maximum(state[2], v, out=state[2])
     np.sqrt(v, work)
-    np.add(work, number(rule.epsilon, kind), work)
+    np.add(work, epsilon, work)
     np.divide(m, work, work)
     np.multiply(work, alpha, work)
     np.subtract(p, work, p)
     return p, state
+
+
+@functools.lru_cache(maxsize=64)
+def _numbers(beta_1, beta_2, epsilon, dtype):
+    return number(1 - beta_1, dtype), number(1 - beta_2, dtype), number(epsilon, dtype)

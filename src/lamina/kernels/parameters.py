@@ -46,6 +46,7 @@ class Blocks:
         self._pairs = list(zip(parameters, self.views, strict=True))
         self._scratch = self._new_scratch()
         self._plans = {}
+        self._full_plan = _Plan(self, ())
         self.reread()
         for i, known in enumerate(earlier):
             for slot, into in self.slots(i).items():
@@ -120,8 +121,9 @@ class Blocks:
 
     def _run(self, pieces, scratch, rule, step, rate, decays, cut, factors):
         total, work = scratch
-        update = partial(self._kernel, rule, work) if self._kernel else rule.update
-        xp, advance = self._xp, rule.advance
+        kernel, xp = self._kernel, self._xp
+        alone = kernel is not None and not decays and rule.clipvalue is None and not rule.use_ema
+        update = partial(kernel, rule, work) if kernel else rule.update
         for p, g, state, i, start, stop in pieces:
             if g is None:
                 g = cut[i][0][start:stop]
@@ -129,7 +131,10 @@ class Blocks:
                     g = np.add(g, other[start:stop], out=total[: p.size])
                 if factors is not None:
                     g = np.multiply(g, factors[i], out=total[: p.size])
-            new, new_state = advance(update, xp, p, g, state, step, rate, decays)
+            if alone:  # kernels step in place, so there is nothing to write back
+                kernel(rule, work, xp, p, g, state, step, rate)
+                continue
+            new, new_state = rule.advance(update, xp, p, g, state, step, rate, decays)
             if new is not p:
                 p[...] = new
             if new_state is not state:
@@ -142,6 +147,11 @@ class Blocks:
         return np.empty(size, self.vector.dtype), np.empty(size, self.vector.dtype)
 
     def _plan(self, gradients):
+        for g in gradients:
+            if g is None:
+                break
+        else:
+            return self._full_plan
         missing = tuple([i for i, g in enumerate(gradients) if g is None])
         plan = self._plans.get(missing)
         if plan is None:
