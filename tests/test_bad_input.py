@@ -778,3 +778,11 @@ def test_debug_nans_names_a_layer_that_is_one_kernel():
         model.fit(X * 1e3, Y, verbose=0)
     with np.errstate(all="ignore"):
         assert not np.isfinite(model.predict(X * 1e3, verbose=0)).all()
+
+
+def test_other_features_than_declared_are_told_with_a_remedy():
+    model = lamina.Sequential([layers.Input((8,), name="measured"), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    told = r'"measured" expects .* shape \(8,\), got \(10, 7\): .*declare Input\(\(7,\)\)'
+    with pytest.raises(ValueError, match=told):
+        model.fit(np.ones((10, 7)), np.ones((10, 1)), verbose=0)

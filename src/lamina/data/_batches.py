@@ -4,6 +4,8 @@ A source tells ``steps`` (batches in an epoch, None where only trying tells), an
 iterates over (x, y, sample_weight) on the model's backend, with None for what there is not.
 """
 
+import math
+
 import numpy as np
 
 from lamina import backend
@@ -77,10 +79,7 @@ class _Column:
     def __init__(self, array, dtype, place, name, convert):
         self.dtype, self.place, self.name, self.convert = dtype, place, name, convert
         self.source = array
-        count = 1
-        for n in array.shape[1:]:
-            count *= n
-        self.row_bytes = count * 4
+        self.row_bytes = 4 * math.prod(array.shape[1:])
         limit = _WHOLE
         free = place.free_memory()
         if free is not None:

@@ -50,6 +50,8 @@ class Input(Layer):
             return "one sample lacks the batch axis: pass x[None]"
         if len(self.shape) == 1 and None not in shape and math.prod(shape[1:]) == self.shape[0]:
             return f"reshape x to ({shape[0]}, {self.shape[0]}), or declare {shape[1:]} and Flatten"
+        if len(shape) > 1 and None not in shape:
+            return f"select or reshape the data, or declare Input({shape[1:]})"
         return ""
 
     def get_config(self):

@@ -192,10 +192,12 @@ def _kind(stream: TextIO | None) -> str:
 
 
 def _columns(stream: TextIO | None) -> int:
+    if stream is None:
+        return 80
     try:
         columns = int(os.environ.get("COLUMNS", 0))
-        return columns or os.get_terminal_size(stream.fileno()).columns or 80  # type: ignore[union-attr]
-    except (AttributeError, ValueError, OSError):
+        return columns or os.get_terminal_size(stream.fileno()).columns or 80
+    except (AttributeError, ValueError, OSError):  # no terminal, as for a stream in memory
         return 80
 
 
