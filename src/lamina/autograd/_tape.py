@@ -26,6 +26,18 @@ class _Mode(threading.local):
 mode = _Mode()
 
 
+class recording:
+    """A block in which computing is recorded, whatever is set outside; enters with what was."""
+
+    def __enter__(self) -> bool:
+        self._before = mode.enabled
+        mode.enabled = True
+        return self._before
+
+    def __exit__(self, *exc_info):
+        mode.enabled = self._before
+
+
 class no_grad:
     """A block, or a decorated function, in which nothing is recorded on this thread.
 
@@ -57,19 +69,24 @@ OWN = object()
 class Node:
     """One recorded step. ``edges`` are tuples whose first item is the vertex of an argument.
 
-    Subclasses say how a gradient passes through: ``pull(g)`` on raw arrays, once, after which
-    ``release`` drops what was kept; ``pull_tensors(g)`` on tensors, recorded again.
+    Subclasses say how a gradient passes through: ``pull(g)`` on raw arrays, as often as one likes
+    until ``release`` drops what was kept; ``pull_tensors(g)`` on tensors, recorded again; and
+    ``likes``, of what shape and dtype the arguments were, as (vertex, shape, dtype).
     """
 
-    __slots__ = ("edges", "index", "layer", "name")
+    __slots__ = ("edges", "index", "layer", "line", "name")
     changed_at = -1  # as tensors have it: what a node computed never changes
+    splices = False  # whether a tape recorded anew takes the node's place in the sweep
 
     def __init__(self, name, edges):
         self.index = next(clock)
         self.name = name
         self.edges = edges
         if _debug.enabled:
-            self.layer = _debug.current_layer()
+            self.layer, self.line = _debug.current_layer(), _debug.current_line()
+
+    def likes(self):
+        return ()
 
 
 class RuleNode(Node):
@@ -85,21 +102,24 @@ class RuleNode(Node):
     def pull(self, g):
         kept = self.kept
         if kept is None:
-            raise _released(self)
+            raise released(self)
         xp = plain(self.xp)
         for vertex, rule, names, shape, dtype in self.edges:
             gradient = rule(xp, g, *[kept[name][0] for name in names])
-            yield vertex, _fit(xp, gradient, shape, dtype)
+            yield vertex, fit(xp, gradient, shape, dtype)
 
     def pull_tensors(self, g):
         if self.kept is None:
-            raise _released(self)
+            raise released(self)
         from lamina.autograd._namespace import differentiable
 
         xp = differentiable(self.xp)
-        kept = {name: _revive(value, vertex, self) for name, (value, vertex) in self.kept.items()}
+        kept = {name: revive(value, vertex, self) for name, (value, vertex) in self.kept.items()}
         for vertex, rule, names, shape, dtype in self.edges:
-            yield vertex, _fit(xp, rule(xp, g, *[kept[name] for name in names]), shape, dtype)
+            yield vertex, fit(xp, rule(xp, g, *[kept[name] for name in names]), shape, dtype)
+
+    def likes(self):
+        return [(edge[0], edge[3], edge[4]) for edge in self.edges]
 
     def release(self):
         self.kept = None
@@ -108,30 +128,38 @@ class RuleNode(Node):
 class KernelNode(Node):
     """An op computed by a kernel. Edges: (vertex, position of the argument)."""
 
-    __slots__ = ("inputs", "options", "pullback", "replay", "xp")
+    __slots__ = ("inputs", "kernel", "options", "pullback", "replay", "xp")
 
-    def __init__(self, name, edges, pullback, replay, inputs, options, xp):
+    def __init__(self, name, edges, pullback, kernel, replay, inputs, options, xp):
         super().__init__(name, edges)
-        self.pullback = pullback
+        self.pullback = pullback  # for one use: it may overwrite what it keeps
+        self.kernel = kernel
         self.replay = replay  # the op's definition, for derivatives of derivatives
         self.inputs = inputs  # (value, vertex or None) of every argument
         self.options = options
         self.xp = xp
 
     def pull(self, g):
-        if self.pullback is None:
-            raise _released(self)
-        gradients = self.pullback(g)
+        if self.inputs is None:
+            raise released(self)
+        pullback, self.pullback = self.pullback or self._again(), None
+        gradients = pullback(g)
         for vertex, position in self.edges:
             yield vertex, gradients[position]
 
+    def _again(self):
+        """A fresh pullback."""
+        needed = {position for _, position in self.edges}
+        needs = tuple([position in needed for position in range(len(self.inputs))])
+        return self.kernel(self.xp, needs, *[raw for raw, _ in self.inputs], **self.options)[1]
+
     def pull_tensors(self, g):
-        if self.pullback is None:
-            raise _released(self)
+        if self.inputs is None:
+            raise released(self)
         from lamina.autograd._namespace import differentiable
 
         positions = [position for _, position in self.edges]
-        arguments = [as_tensor(_revive(value, vertex, self)) for value, vertex in self.inputs]
+        arguments = [as_tensor(revive(value, vertex, self)) for value, vertex in self.inputs]
         for position in positions:
             arguments[position] = alias(arguments[position])
         out = self.replay(differentiable(self.xp), *arguments, **self.options)
@@ -141,6 +169,12 @@ class KernelNode(Node):
         for (vertex, _), own in zip(self.edges, wanted, strict=True):
             if own in found:
                 yield vertex, found[own]
+
+    def likes(self):
+        if self.inputs is None:
+            raise released(self)
+        raws = [(vertex, self.inputs[position][0]) for vertex, position in self.edges]
+        return [(vertex, raw.shape, raw.dtype) for vertex, raw in raws]
 
     def release(self):
         self.pullback = self.inputs = None
@@ -183,14 +217,15 @@ def alias(tensor):
     return Tensor._of(tensor.data, Alias("alias", ((vertex_of(tensor),),)))
 
 
-def sweep(roots, wanted=None, create_graph=False) -> dict:
+def sweep(roots, wanted=None, create_graph=False, retain_graph=False) -> dict:
     """Gradients of sum(root * seed) at leaves, or at the vertices in ``wanted``.
 
     Args:
         roots: pairs (tensor, seed of its shape); raw seeds, or tensors with ``create_graph``.
         wanted: vertices at which to stop and collect; None collects at all leaves.
         create_graph: run the rules on tensors, so that the gradients can be differentiated, and
-            keep the tape. Otherwise everything passed is released.
+            keep the tape.
+        retain_graph: keep the tape. Otherwise everything passed is released.
 
     Returns:
         a dict from vertex to gradient; what is not connected is missing.
@@ -200,9 +235,11 @@ def sweep(roots, wanted=None, create_graph=False) -> dict:
         if root.requires_grad:
             _add(gradients, owned, vertex_of(root), seed)
     stops = () if wanted is None else set(wanted)
-    order = _nodes(gradients, stops)
+    order = nodes_behind(gradients, stops)
+    reach = None
     if wanted is not None:
-        order = _leading_to(order, stops)
+        reach = set(stops)
+        order = leading_to(reach, order)
     try:
         while order:
             node = order.pop()
@@ -214,15 +251,25 @@ def sweep(roots, wanted=None, create_graph=False) -> dict:
                 parts = gradients.setdefault(parent, [None] * node.count)
                 parts[node.position] = g
                 continue
-            for vertex, gradient in node.pull_tensors(g) if create_graph else node.pull(g):
-                if gradient is None:
-                    continue
+            if node.splices:
+                starts = []
+                for vertex, part in node.record_again(g):
+                    starts.append(vertex)
+                    _add(gradients, owned, vertex, part)
+                spliced = nodes_behind(starts, stops, node.index)
+                order += spliced if reach is None else leading_to(reach, spliced)
+            else:
                 if _debug.enabled:
-                    _debug.check_gradient(node, gradient)
-                if vertex.changed_at > node.index:
-                    raise _changed(node)
-                _add(gradients, owned, vertex, gradient)
-            if not create_graph:
+                    pulled = _debug.pulled(node, g, create_graph)
+                else:
+                    pulled = node.pull_tensors(g) if create_graph else node.pull(g)
+                for vertex, gradient in pulled:
+                    if gradient is None:
+                        continue
+                    if vertex.changed_at > node.index:
+                        raise changed(node)
+                    _add(gradients, owned, vertex, gradient)
+            if not (create_graph or retain_graph):
                 node.release()
     except MemoryError as error:
         error.lamina_node = node  # for those who know which layer that is
@@ -243,12 +290,14 @@ def _add(gradients, owned, vertex, gradient) -> None:
             owned.add(vertex)
 
 
-def _nodes(start, stops) -> list:
-    """All nodes behind ``start``, up to ``stops``, in ascending order."""
+def nodes_behind(start, stops, since=-1) -> list:
+    """All nodes behind ``start`` up to ``stops``, in ascending order, if made after ``since``."""
     seen, stack = set(), list(start)
     while stack:
         vertex = stack.pop()
         if vertex in seen or vertex in stops or not isinstance(vertex, Node):
+            continue
+        if vertex.index < since:
             continue
         seen.add(vertex)
         for edge in vertex.edges:
@@ -256,19 +305,31 @@ def _nodes(start, stops) -> list:
     return sorted(seen, key=_by_index)
 
 
-def _leading_to(order, stops) -> list:
-    """Those of ``order`` from which ``stops`` can be reached."""
-    reach = set(stops)
+def leading_to(reach, order) -> list:
+    """Those of ``order`` from which a vertex in ``reach`` can be reached; they join ``reach``."""
+    found = []
     for node in order:
         if any(edge[0] in reach for edge in node.edges):
             reach.add(node)
-    return [node for node in order if node in reach]
+            found.append(node)
+    return found
+
+
+def likes_of(nodes, roots) -> dict:
+    """Shape and dtype at the vertices of ``roots`` and all that ``nodes`` (ascending) use."""
+    likes = {vertex_of(root): (root.shape, root.dtype) for root in roots}
+    for node in reversed(nodes):
+        if type(node) is Alias:
+            likes[node.edges[0][0]] = likes[node]
+        for vertex, shape, dtype in node.likes():
+            likes[vertex] = (shape, dtype)
+    return likes
 
 
 def leaves(roots, stops) -> list:
     """The leaves behind the tensors ``roots`` that are not behind ``stops``."""
     start = [vertex_of(root) for root in roots if root.requires_grad]
-    nodes = _nodes(start, stops)
+    nodes = nodes_behind(start, stops)
     ends = [edge[0] for node in nodes for edge in node.edges] + start
     return [end for end in ends if not isinstance(end, Node) and end not in stops]
 
@@ -284,18 +345,18 @@ def as_tensor(value):
     return Tensor._of(value)
 
 
-def _revive(value, vertex, node):
+def revive(value, vertex, node):
     """A kept value as it stood on the tape."""
     if vertex is None:
         return value
     if vertex is OWN:
         vertex = node
     elif vertex.changed_at > node.index:
-        raise _changed(node)
+        raise changed(node)
     return Tensor._of(value, vertex)
 
 
-def _fit(xp, g, shape, dtype):
+def fit(xp, g, shape, dtype):
     """Undo broadcasting and promotion: ``g`` in the argument's own shape and dtype."""
     if g.shape != shape:
         g = sum_to(xp, g, shape)
@@ -334,14 +395,14 @@ def plain(xp) -> _Plain:
     return _Plain(xp)
 
 
-def _released(node):
+def released(node):
     return RuntimeError(
         f"the tape behind {node.name!r} was swept before and its values are released: "
         "compute the result again before asking for its gradient again"
     )
 
 
-def _changed(node):
+def changed(node):
     return RuntimeError(
         f"a parameter was changed after {node.name!r} had used it (by an optimizer's step or "
         "assign), so this gradient would be wrong: run the forward pass again first"

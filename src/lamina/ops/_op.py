@@ -81,7 +81,7 @@ def op(definition):
                 inputs.append((raws[position], vertex))
             else:
                 inputs.append((raws[position], None))
-        node = KernelNode(name, edges, pullback, definition, inputs, settings, xp)
+        node = KernelNode(name, edges, pullback, fast, definition, inputs, settings, xp)
         if isinstance(out, tuple):
             return tuple(Tensor._of(part, Output(node, i, len(out))) for i, part in enumerate(out))
         return Tensor._of(out, node)
