@@ -576,9 +576,11 @@ def test_the_gradient_at_a_tensor_argument_is_on_its_tape():
 def test_a_function_must_return_one_number():
     with pytest.raises(TypeError, match="returns one number, got shape \\(2,\\): reduce it"):
         grad(lambda x: x * 2)(floats(1, 2))
+    with pytest.raises(TypeError, match=r"got tuple of 2: for several results use lamina\.vjp"):
+        grad(lambda x: (x, x))(1.0)
 
 
-@pytest.mark.parametrize("result", [lambda x: 3.0, lambda x: (x, x), lambda x: None])
+@pytest.mark.parametrize("result", [lambda x: 3.0, lambda x: (1.0, "x"), lambda x: None])
 def test_a_function_must_compute_with_tensors(result):
     with pytest.raises(TypeError, match="remembers nothing: use lamina.xp"):
         grad(result)(floats(1, 2))

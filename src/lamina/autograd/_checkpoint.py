@@ -1,64 +1,18 @@
-"""checkpoint: compute again instead of keeping; and stop_gradient."""
+"""checkpoint: compute again instead of keeping; and stop_gradient.
+
+A function under checkpoint is recorded like any other, and then the values that its nodes keep are
+dropped. When a sweep first comes to one of them, the function is run again, and every node takes
+its values from its likeness on that second tape. The graph is therefore the same as without, node
+by node, and so are all derivatives.
+"""
 
 import functools
 
 from lamina.autograd import _nest
-from lamina.autograd._tape import (
-    Node,
-    Output,
-    changed,
-    clock,
-    likes_of,
-    mode,
-    nodes_behind,
-    recording,
-    released,
-    vertex_of,
-)
+from lamina.autograd._sweep import nodes_behind
+from lamina.autograd._tape import Alias, Output, changed, clock, recording, vertex_of
+from lamina.autograd._tape import mode as tape_mode
 from lamina.autograd._tensor import Tensor
-
-
-class Checkpoint(Node):
-    """A function whose tape is recorded anew when needed. Edges: (vertex, shape, dtype)."""
-
-    __slots__ = ("compute", "tracked")
-    splices = True
-
-    def __init__(self, name, edges, compute, tracked):
-        super().__init__(name, edges)
-        self.compute = compute  # the function at its arguments; gives the list of its results
-        self.tracked = tracked  # for every result, whether it requires a gradient
-
-    def record(self) -> list:
-        """The results that require a gradient, on a new tape that leads to ``edges``."""
-        if self.compute is None:
-            raise released(self)
-        for vertex, *_ in self.edges:
-            if vertex.changed_at > self.index:
-                raise changed(self)
-        since = next(clock)
-        with recording():
-            outs = self.compute()
-        roots = [out for out in outs if _is_tracked(out)]
-        used = _used(roots, since)
-        same = used.keys() == {edge[0] for edge in self.edges}
-        if not same or list(map(_is_tracked, outs)) != self.tracked:
-            raise RuntimeError(
-                f"{self.name!r} under lamina.checkpoint did not compute the same results again: it "
-                "must depend on its arguments and on tensors that stay what they are"
-            )
-        return roots
-
-    def record_again(self, parts) -> list:
-        """Pairs (vertex of a result on a new tape, its gradient) to go on with."""
-        outs = self.record()
-        return [(vertex_of(out), g) for out, g in zip(outs, parts, strict=True) if g is not None]
-
-    def likes(self):
-        return self.edges
-
-    def release(self):
-        self.compute = None
 
 
 def checkpoint(f):
@@ -81,46 +35,78 @@ def checkpoint(f):
 
     @functools.wraps(f)
     def wrapped(*args, **kwargs):
-        if not mode.enabled:
+        if not tape_mode.enabled:
             return f(*args, **kwargs)
         since = next(clock)
-        outs, structure = _nest.flatten(f(*args, **kwargs), "result")
-        roots = [out for out in outs if _is_tracked(out)]
-        if not roots:
-            return structure.fill(outs)
-        edges = [(vertex, *like) for vertex, like in _used(roots, since).items()]
-        name = getattr(f, "__name__", type(f).__name__)
-        tracked = list(map(_is_tracked, outs))
-        node = Checkpoint(name, edges, _again(f, args, kwargs), tracked)
-        made, count = [], 0
-        for out in outs:
-            if _is_tracked(out):
-                out = Tensor._of(out.data, Output(node, count, len(roots)))
-                count += 1
-            made.append(out)
-        return structure.fill(made)
+        out = f(*args, **kwargs)
+        nodes = _recorded(out, since)
+        if nodes:
+            segment = _Segment(f, args, kwargs, nodes)
+            for place, node in enumerate(nodes):
+                if not isinstance(node, _KEEPS_NOTHING):
+                    node.source = (segment, place, _emptied(node))
+        return out
 
     return wrapped
 
 
-def _used(roots, since) -> dict:
-    """What the tape behind ``roots``, recorded after ``since``, leads to: shape and dtype."""
-    inner = nodes_behind(map(vertex_of, roots), (), since)
-    own = set(inner)
-    return {vertex: like for vertex, like in likes_of(inner, roots).items() if vertex not in own}
+class _Segment:
+    """What a function recorded, to be recorded again: it knows its nodes' names, not the nodes."""
+
+    def __init__(self, f, args, kwargs, nodes):
+        self.f = f
+        self.name = getattr(f, "__name__", type(f).__name__)
+        leaves, self.structure = _nest.flatten((args, kwargs))
+        # as they are now, even if a parameter is changed since
+        self.leaves = [(x.data, vertex_of(x)) if _is_tracked(x) else (x, None) for x in leaves]
+        self.index = next(clock)
+        self.names = [node.name for node in nodes]
+        self.used = _used(nodes)
+        self.nodes = None
+
+    def node(self, place: int):
+        """The node at that place on a tape recorded again, which gives its values away."""
+        if self.nodes is None:
+            self.nodes = self._record()
+        node, self.nodes[place] = self.nodes[place], None
+        if getattr(node, "source", None) is not None:  # under a checkpoint within this one
+            node.refill()
+        return node
+
+    def _record(self) -> list:
+        if any(vertex.changed_at > self.index for vertex in self.used):
+            raise changed(self)
+        given = [x if vertex is None else Tensor._of(x, vertex) for x, vertex in self.leaves]
+        args, kwargs = self.structure.fill(given)
+        since = next(clock)
+        with recording():
+            nodes = _recorded(self.f(*args, **kwargs), since)
+        if [node.name for node in nodes] != self.names or _used(nodes) != self.used:
+            raise RuntimeError(
+                f"{self.name!r} under lamina.checkpoint did not compute the same again: it must "
+                "depend on its arguments and on tensors that stay what they are"
+            )
+        return nodes
 
 
-def _again(f, args, kwargs):
-    """A function that calls ``f`` as it is called now, even if a parameter is changed since."""
-    leaves, structure = _nest.flatten((args, kwargs))
-    kept = [(x.data, vertex_of(x)) if _is_tracked(x) else (x, None) for x in leaves]
+_KEEPS_NOTHING = (Alias, Output)
 
-    def again():
-        revived = [x if vertex is None else Tensor._of(x, vertex) for x, vertex in kept]
-        args, kwargs = structure.fill(revived)
-        return _nest.leaves_of(f(*args, **kwargs))
 
-    return again
+def _recorded(result, since) -> list:
+    """The nodes behind a nest of results that were made after ``since``, in order."""
+    roots = [vertex_of(out) for out in _nest.leaves_of(result) if _is_tracked(out)]
+    return nodes_behind(roots, (), since)
+
+
+def _used(nodes) -> set:
+    """The vertices that ``nodes`` lead to beyond themselves."""
+    return {edge[0] for node in nodes for edge in node.edges}.difference(nodes)
+
+
+def _emptied(node):
+    """The vertices of the values that a node kept; these it keeps no more."""
+    source = getattr(node, "source", None)
+    return node.empty() if source is None else source[2]
 
 
 def stop_gradient(x):

@@ -18,36 +18,41 @@ _NUMBERS = (float, complex, int)
 _LEAF = object()
 
 
-def flatten(nest, name: str = "") -> tuple[list, "Structure"]:
-    """The leaves of a nest in order, and its structure; ``name`` starts their paths."""
-    leaves, paths = [], []
-    return leaves, Structure(_take(nest, name, leaves, paths), paths)
+def flatten(nest) -> tuple[list, "Structure"]:
+    """The leaves of a nest in order, and its structure."""
+    if isinstance(nest, Tensor):
+        return [nest], _SINGLE
+    leaves = []
+    return leaves, Structure(_take(nest, leaves))
 
 
 def leaves_of(nest) -> list:
     """The leaves of a nest, in order."""
-    leaves = []
-    _take(nest, "", leaves, [])
-    return leaves
+    return flatten(nest)[0]
 
 
 class Structure:
-    """A nest without its leaves.
+    """A nest without its leaves."""
 
-    Attributes:
-        paths: where each leaf stands, as one would write it: "args[0]['w'].bias".
-    """
+    __slots__ = ("_empty",)
 
-    def __init__(self, empty, paths):
+    def __init__(self, empty):
         self._empty = empty
-        self.paths = paths
 
-    def __len__(self) -> int:
-        return len(self.paths)
+    def paths(self, name: str) -> list[str]:
+        """Where each leaf stands in the nest ``name``, as one would write it: "w['a'][0].bias"."""
+        found = []
+        _walk(self._empty, name, found)
+        return found
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the nest is a single array."""
+        return self._empty is _LEAF
 
     def fill(self, leaves):
         """The nest with these leaves, given in order."""
-        return _put(self._empty, iter(leaves))
+        return leaves[0] if self._empty is _LEAF else _put(self._empty, iter(leaves))
 
     def match(self, nest, what: str) -> list:
         """What stands in ``nest`` where this structure has leaves, in this structure's order.
@@ -58,6 +63,9 @@ class Structure:
         found = []
         _match(self._empty, nest, what, found)
         return found
+
+
+_SINGLE = Structure(_LEAF)
 
 
 def _fields(value) -> list[str]:
@@ -74,28 +82,28 @@ def _is_leaf(value) -> bool:
     return type(value) is not bool and backend.is_array(value)
 
 
-def _take(value, path, leaves, paths):
+def _take(value, leaves):
     """``value`` with its leaves replaced by marks, and these put into ``leaves``."""
     if _is_leaf(value):
         leaves.append(value)
-        paths.append(path)
         return _LEAF
     if isinstance(value, dict):
-        return _dict(
-            value, {k: _take(v, f"{path}[{k!r}]", leaves, paths) for k, v in value.items()}
-        )
+        return _dict(value, {k: _take(v, leaves) for k, v in value.items()})
     if isinstance(value, list | tuple):
-        return _sequence(
-            value, [_take(v, f"{path}[{i}]", leaves, paths) for i, v in enumerate(value)]
-        )
+        return _sequence(value, [_take(v, leaves) for v in value])
     if _is_dataclass(value):
-        parts = {}
-        for field in _fields(value):
-            part = getattr(value, field)
-            setting = type(part) is int
-            parts[field] = part if setting else _take(part, f"{path}.{field}", leaves, paths)
-        return _dataclass(value, parts)
+        parts = {f: getattr(value, f) for f in _fields(value)}
+        return _dataclass(
+            value, {f: v if type(v) is int else _take(v, leaves) for f, v in parts.items()}
+        )
     return value
+
+
+def _walk(empty, path, found) -> None:
+    if empty is _LEAF:
+        found.append(path)
+    for key, part in (_parts(empty) or {}).items():
+        _walk(part, path + _step(empty, key), found)
 
 
 def _put(empty, leaves):
@@ -140,6 +148,9 @@ def _parts(value) -> dict | None:
 
 
 def _step(value, key) -> str:
+    named = getattr(value, "_fields", None)
+    if named is not None:
+        return f".{named[key]}"
     return f"[{key!r}]" if isinstance(value, dict | list | tuple) else f".{key}"
 
 

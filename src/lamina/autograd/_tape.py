@@ -1,8 +1,8 @@
-"""The tape: what was computed from what, and the sweep back over it.
+"""The tape: what was computed from what. ``_sweep.py`` goes back over it.
 
 A recorded result knows its *vertex*: a ``Node`` with edges to the vertices of the arguments, or,
 for a tensor that the user made, the tensor itself (a leaf). Nodes are numbered as they are made, so
-descending numbers are a valid order for the sweep; nothing here recurses.
+descending numbers are a valid order for the sweep.
 The engine knows no function by name, and the rules know nothing of the engine.
 """
 
@@ -71,12 +71,13 @@ class Node:
 
     Subclasses say how a gradient passes through: ``pull(g)`` on raw arrays, as often as one likes
     until ``release`` drops what was kept; ``pull_tensors(g)`` on tensors, recorded again; and
-    ``likes``, of what shape and dtype the arguments were, as (vertex, shape, dtype).
+    ``likes``, of what shape and dtype the arguments were, as (vertex, shape, dtype). Of those that
+    keep values, ``empty`` drops these but for their vertices, which it returns, and
+    ``take(other, vertices)`` has them from another node: see ``_checkpoint.py``.
     """
 
-    __slots__ = ("edges", "index", "layer", "line", "name")
+    __slots__ = ("edges", "index", "layer", "line", "name", "source")
     changed_at = -1  # as tensors have it: what a node computed never changes
-    splices = False  # whether a tape recorded anew takes the node's place in the sweep
 
     def __init__(self, name, edges):
         self.index = next(clock)
@@ -87,6 +88,15 @@ class Node:
 
     def likes(self):
         return ()
+
+    def refill(self):
+        """Have the values again that were dropped to be computed again."""
+        source = getattr(self, "source", None)
+        if source is None:
+            raise released(self)
+        segment, place, vertices = source
+        self.take(segment.node(place), vertices)
+        del self.source
 
 
 class RuleNode(Node):
@@ -100,9 +110,9 @@ class RuleNode(Node):
         self.xp = xp
 
     def pull(self, g):
+        if self.kept is None:
+            self.refill()
         kept = self.kept
-        if kept is None:
-            raise released(self)
         xp = plain(self.xp)
         for vertex, rule, names, shape, dtype in self.edges:
             gradient = rule(xp, g, *[kept[name][0] for name in names])
@@ -110,7 +120,7 @@ class RuleNode(Node):
 
     def pull_tensors(self, g):
         if self.kept is None:
-            raise released(self)
+            self.refill()
         from lamina.autograd._namespace import differentiable
 
         xp = differentiable(self.xp)
@@ -120,6 +130,13 @@ class RuleNode(Node):
 
     def likes(self):
         return [(edge[0], edge[3], edge[4]) for edge in self.edges]
+
+    def empty(self):
+        kept, self.kept = self.kept, None
+        return {name: vertex for name, (_, vertex) in kept.items()}
+
+    def take(self, other, vertices):
+        self.kept = {name: (value, vertices[name]) for name, (value, _) in other.kept.items()}
 
     def release(self):
         self.kept = None
@@ -141,7 +158,7 @@ class KernelNode(Node):
 
     def pull(self, g):
         if self.inputs is None:
-            raise released(self)
+            self.refill()
         pullback, self.pullback = self.pullback or self._again(), None
         gradients = pullback(g)
         for vertex, position in self.edges:
@@ -155,8 +172,9 @@ class KernelNode(Node):
 
     def pull_tensors(self, g):
         if self.inputs is None:
-            raise released(self)
+            self.refill()
         from lamina.autograd._namespace import differentiable
+        from lamina.autograd._sweep import sweep
 
         positions = [position for _, position in self.edges]
         arguments = [as_tensor(revive(value, vertex, self)) for value, vertex in self.inputs]
@@ -172,9 +190,18 @@ class KernelNode(Node):
 
     def likes(self):
         if self.inputs is None:
-            raise released(self)
+            self.refill()
         raws = [(vertex, self.inputs[position][0]) for vertex, position in self.edges]
         return [(vertex, raw.shape, raw.dtype) for vertex, raw in raws]
+
+    def empty(self):
+        vertices = [vertex for _, vertex in self.inputs]
+        self.pullback = self.inputs = None
+        return vertices
+
+    def take(self, other, vertices):
+        values = [value for value, _ in other.inputs]
+        self.pullback, self.inputs = other.pullback, list(zip(values, vertices, strict=True))
 
     def release(self):
         self.pullback = self.inputs = None
@@ -213,129 +240,10 @@ def vertex_of(tensor):
 def alias(tensor):
     """A tensor of the same value with a vertex of its own."""
     if not tensor.requires_grad:
-        return Tensor(tensor.data, requires_grad=True)
+        leaf = Tensor._of(tensor.data)
+        leaf.requires_grad = True
+        return leaf
     return Tensor._of(tensor.data, Alias("alias", ((vertex_of(tensor),),)))
-
-
-def sweep(roots, wanted=None, create_graph=False, retain_graph=False) -> dict:
-    """Gradients of sum(root * seed) at leaves, or at the vertices in ``wanted``.
-
-    Args:
-        roots: pairs (tensor, seed of its shape); raw seeds, or tensors with ``create_graph``.
-        wanted: vertices at which to stop and collect; None collects at all leaves.
-        create_graph: run the rules on tensors, so that the gradients can be differentiated, and
-            keep the tape.
-        retain_graph: keep the tape. Otherwise everything passed is released.
-
-    Returns:
-        a dict from vertex to gradient; what is not connected is missing.
-    """
-    gradients, owned = {}, set()
-    for root, seed in roots:
-        if root.requires_grad:
-            _add(gradients, owned, vertex_of(root), seed)
-    stops = () if wanted is None else set(wanted)
-    order = nodes_behind(gradients, stops)
-    reach = None
-    if wanted is not None:
-        reach = set(stops)
-        order = leading_to(reach, order)
-    try:
-        while order:
-            node = order.pop()
-            g = gradients.pop(node, None)
-            if g is None:
-                continue
-            if type(node) is Output:
-                parent = node.edges[0][0]
-                parts = gradients.setdefault(parent, [None] * node.count)
-                parts[node.position] = g
-                continue
-            if node.splices:
-                starts = []
-                for vertex, part in node.record_again(g):
-                    starts.append(vertex)
-                    _add(gradients, owned, vertex, part)
-                spliced = nodes_behind(starts, stops, node.index)
-                order += spliced if reach is None else leading_to(reach, spliced)
-            else:
-                if _debug.enabled:
-                    pulled = _debug.pulled(node, g, create_graph)
-                else:
-                    pulled = node.pull_tensors(g) if create_graph else node.pull(g)
-                for vertex, gradient in pulled:
-                    if gradient is None:
-                        continue
-                    if vertex.changed_at > node.index:
-                        raise changed(node)
-                    _add(gradients, owned, vertex, gradient)
-            if not (create_graph or retain_graph):
-                node.release()
-    except MemoryError as error:
-        error.lamina_node = node  # for those who know which layer that is
-        raise
-    return gradients
-
-
-def _add(gradients, owned, vertex, gradient) -> None:
-    """Accumulate: the first by reference, the second into a new array, later ones in place."""
-    before = gradients.get(vertex)
-    if before is None:
-        gradients[vertex] = gradient
-    elif vertex in owned and not isinstance(gradient, Tensor):
-        before += gradient
-    else:
-        gradients[vertex] = before + gradient
-        if not isinstance(gradients[vertex], Tensor) and gradients[vertex].ndim:
-            owned.add(vertex)
-
-
-def nodes_behind(start, stops, since=-1) -> list:
-    """All nodes behind ``start`` up to ``stops``, in ascending order, if made after ``since``."""
-    seen, stack = set(), list(start)
-    while stack:
-        vertex = stack.pop()
-        if vertex in seen or vertex in stops or not isinstance(vertex, Node):
-            continue
-        if vertex.index < since:
-            continue
-        seen.add(vertex)
-        for edge in vertex.edges:
-            stack.append(edge[0])
-    return sorted(seen, key=_by_index)
-
-
-def leading_to(reach, order) -> list:
-    """Those of ``order`` from which a vertex in ``reach`` can be reached; they join ``reach``."""
-    found = []
-    for node in order:
-        if any(edge[0] in reach for edge in node.edges):
-            reach.add(node)
-            found.append(node)
-    return found
-
-
-def likes_of(nodes, roots) -> dict:
-    """Shape and dtype at the vertices of ``roots`` and all that ``nodes`` (ascending) use."""
-    likes = {vertex_of(root): (root.shape, root.dtype) for root in roots}
-    for node in reversed(nodes):
-        if type(node) is Alias:
-            likes[node.edges[0][0]] = likes[node]
-        for vertex, shape, dtype in node.likes():
-            likes[vertex] = (shape, dtype)
-    return likes
-
-
-def leaves(roots, stops) -> list:
-    """The leaves behind the tensors ``roots`` that are not behind ``stops``."""
-    start = [vertex_of(root) for root in roots if root.requires_grad]
-    nodes = nodes_behind(start, stops)
-    ends = [edge[0] for node in nodes for edge in node.edges] + start
-    return [end for end in ends if not isinstance(end, Node) and end not in stops]
-
-
-def _by_index(node):
-    return node.index
 
 
 def as_tensor(value):

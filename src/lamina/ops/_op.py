@@ -14,6 +14,7 @@ import functools
 
 from lamina import backend
 from lamina.autograd import _debug, differentiable, vertex_of
+from lamina.autograd import stop_gradient as stop_gradient
 from lamina.autograd._namespace import NUMBERS, function
 from lamina.autograd._rules import vjp
 from lamina.autograd._tape import BEYOND, KernelNode, Output, as_tensor, mode
@@ -150,11 +151,6 @@ def primitive(signature: str, **rules):
         return functools.wraps(implementation)(function(name))
 
     return register
-
-
-def stop_gradient(x):
-    """``x`` as a constant: its value, without its gradient."""
-    return x.detach() if isinstance(x, Tensor) else x
 
 
 def _constants(out):
