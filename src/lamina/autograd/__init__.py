@@ -6,11 +6,13 @@ Read in this order: ``_rules.py`` (the mathematics), ``_tensor.py`` (the value t
 
 from lamina.autograd import _operators as _operators  # gives Tensor its operators
 from lamina.autograd._checkpoint import checkpoint, stop_gradient
+from lamina.autograd._custom import custom_vjp
 from lamina.autograd._debug import debug_nans
 from lamina.autograd._forward import jvp, linearize
 from lamina.autograd._functional import grad, value_and_grad, vjp
 from lamina.autograd._matrices import hessian, hvp, jacobian
 from lamina.autograd._namespace import differentiable, namespace
+from lamina.autograd._primitive import primitive
 from lamina.autograd._sweep import sweep
 from lamina.autograd._tape import clock, no_grad, vertex_of
 from lamina.autograd._tensor import Parameter, Tensor
@@ -20,6 +22,7 @@ __all__ = [
     "Tensor",
     "checkpoint",
     "clock",
+    "custom_vjp",
     "debug_nans",
     "differentiable",
     "grad",
@@ -30,6 +33,7 @@ __all__ = [
     "linearize",
     "namespace",
     "no_grad",
+    "primitive",
     "stop_gradient",
     "sweep",
     "value_and_grad",

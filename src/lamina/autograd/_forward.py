@@ -12,7 +12,7 @@ import functools
 
 from lamina import backend
 from lamina.autograd import _debug
-from lamina.autograd._functional import Run, fitting, in_kind, is_tracked, zeros
+from lamina.autograd._functional import Run, filled_at, fitting, in_kind, is_tracked, zeros
 from lamina.autograd._namespace import differentiable
 from lamina.autograd._rules import RULES
 from lamina.autograd._sweep import leading_to, likes_of, nodes_behind, sweep
@@ -241,22 +241,6 @@ def _push_kernel(node, tangents, likes, create_graph):
         return advance(start, [out], create_graph)[0]
 
 
-def push_transposed(node, tangents, likes, create_graph):
-    """Tangents of a node of any kind, from its ``pull_tensors``; of several results a list."""
-    moved = [edge[0] for edge in node.edges if tangents.get(edge[0]) is not None]
-    if not moved:
-        return None
-
-    def rules(g):
-        found = {}
-        for vertex, gradient in node.pull_tensors(g):
-            if gradient is not None:
-                found[vertex] = gradient if vertex not in found else found[vertex] + gradient
-        return [found.get(vertex) for vertex in moved]
-
-    return transposed(rules, node, [tangents[v] for v in moved], likes, create_graph)
-
-
 def transposed(rules, node, directions, likes, create_graph):
     """The transpose of a linear function, applied to ``directions``.
 
@@ -264,7 +248,7 @@ def transposed(rules, node, directions, likes, create_graph):
     nothing depends on are None) and gives an iterable of gradients, one for each direction.
     """
     outputs = [v for v in likes if type(v) is Output and v.edges[0][0] is node]
-    some = directions[0].data if isinstance(directions[0], Tensor) else directions[0]
+    some = directions[0]
     with recording():
         if outputs:
             parts = [None] * outputs[0].count
@@ -287,10 +271,7 @@ def transposed(rules, node, directions, likes, create_graph):
 
 def _stand_in(some, shape, dtype) -> Tensor:
     """A leaf of that shape and dtype where ``some`` is; of ones, by which one may divide."""
-    place = backend.of(some)
-    with place.scope():
-        ones = place.xp.ones(tuple(shape), dtype=dtype, device=place.device)
-    return alias(Tensor._of(ones))
+    return alias(Tensor._of(filled_at(some, 1.0, shape, dtype)))
 
 
 def _argument(value, vertex, node, create_graph):

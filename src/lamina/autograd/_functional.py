@@ -321,6 +321,13 @@ def in_kind(value, tensors: bool):
     return Tensor._of(value) if tensors else value
 
 
+def filled_at(some, value, shape, dtype):
+    """An array full of ``value`` on the backend and device of ``some``."""
+    place = backend.of(some.data if isinstance(some, Tensor) else some)
+    with place.scope():
+        return place.xp.full(tuple(shape), value, dtype=dtype, device=place.device)
+
+
 def zeros(like):
     """Zeros like a tensor or an array, raw."""
     raw = like.data if isinstance(like, Tensor) else like

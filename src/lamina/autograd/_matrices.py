@@ -5,7 +5,7 @@ import math
 
 from lamina import backend
 from lamina.autograd._forward import ahead, jvp
-from lamina.autograd._functional import Run, grad, kind, numbered
+from lamina.autograd._functional import Run, filled_at, grad, kind, numbered
 from lamina.autograd._namespace import function
 from lamina.autograd._tensor import Tensor
 
@@ -150,7 +150,4 @@ def _stacked(parts, like, shape, axis):
     if parts:
         stacked = function("stack")(parts, axis=axis)
         return function("reshape")(stacked, shape)
-    raw = like.data if isinstance(like, Tensor) else like
-    place = backend.of(raw)
-    with place.scope():
-        return place.xp.zeros(shape, dtype=raw.dtype, device=place.device)
+    return filled_at(like, 0, shape, like.dtype)

@@ -15,6 +15,7 @@ from lamina import backend
 from lamina.autograd._tensor import Tensor
 
 _NUMBERS = (float, complex, int)
+_SETTINGS = (bool, int, str, bytes, type, type(None), slice, type(...))
 _LEAF = object()
 
 
@@ -49,6 +50,11 @@ class Structure:
     def is_leaf(self) -> bool:
         """Whether the nest is a single array."""
         return self._empty is _LEAF
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether what is no leaf are settings, and nothing that could hide an array."""
+        return _is_plain(self._empty)
 
     def fill(self, leaves):
         """The nest with these leaves, given in order."""
@@ -104,6 +110,13 @@ def _walk(empty, path, found) -> None:
         found.append(path)
     for key, part in (_parts(empty) or {}).items():
         _walk(part, path + _step(empty, key), found)
+
+
+def _is_plain(empty) -> bool:
+    parts = _parts(empty)
+    if parts is not None:
+        return all(map(_is_plain, parts.values()))
+    return empty is _LEAF or isinstance(empty, _SETTINGS)
 
 
 def _put(empty, leaves):

@@ -66,6 +66,16 @@ OWN = object()
 """Stands for a node's own vertex among what the node keeps, which would otherwise be a cycle."""
 
 
+class Part:
+    """Stands, like `OWN`, for one of a node's several results."""
+
+    __slots__ = ("count", "position")
+
+    def __init__(self, position, count):
+        self.position = position
+        self.count = count
+
+
 class Node:
     """One recorded step. ``edges`` are tuples whose first item is the vertex of an argument.
 
@@ -259,6 +269,8 @@ def revive(value, vertex, node):
         return value
     if vertex is OWN:
         vertex = node
+    elif type(vertex) is Part:
+        vertex = Output(node, vertex.position, vertex.count)
     elif vertex.changed_at > node.index:
         raise changed(node)
     return Tensor._of(value, vertex)

@@ -6,18 +6,18 @@ library or for all. Raw arrays in, raw arrays out; with tensors the result is re
 where there is a kernel, else through the definition's own functions. A backward pass that must
 itself be differentiated always replays the definition.
 
-``@primitive`` is for the few functions, such as erf, that the standard's functions cannot express:
-a raw implementation with rules of its own.
+``@lamina.primitive`` is for the few functions, such as erf, that the standard's functions cannot
+express: a raw implementation with rules of its own.
 """
 
 import functools
 
 from lamina import backend
 from lamina.autograd import _debug, differentiable, vertex_of
+from lamina.autograd import primitive as primitive
 from lamina.autograd import stop_gradient as stop_gradient
-from lamina.autograd._namespace import NUMBERS, function
-from lamina.autograd._rules import vjp
-from lamina.autograd._tape import BEYOND, KernelNode, Output, as_tensor, mode
+from lamina.autograd._namespace import NUMBERS
+from lamina.autograd._tape import KernelNode, Output, as_tensor, mode
 from lamina.autograd._tensor import Tensor
 
 OPS: dict[str, object] = {}
@@ -132,23 +132,6 @@ def kernel(name: str, namespace: str = "portable"):
     def register(fast):
         KERNELS.setdefault(name, {})[namespace] = fast
         return fast
-
-    return register
-
-
-def primitive(signature: str, **rules):
-    """Make a function outside the standard from a raw implementation and its rules.
-
-    Args:
-        signature: its parameters as in ``autograd/_rules.py``; those with rules are arrays.
-        rules: as in the table of rules.
-    """
-
-    def register(implementation):
-        name = implementation.__name__
-        vjp(name, signature, **rules)
-        BEYOND[name] = implementation
-        return functools.wraps(implementation)(function(name))
 
     return register
 
