@@ -186,7 +186,7 @@ def _push_rule(node, tangents, likes, create_graph):
     if not moved:
         return None
     like = likes.get(node)
-    if like is None or not all(_is_direct(edge, like[1]) for edge in moved):
+    if like is None or not all(_is_direct(node.xp, edge, like[1]) for edge in moved):
         return _transposed_rule(node, moved, tangents, likes, create_graph)
     shape, dtype = like
     kept, total = node.kept, None
@@ -327,11 +327,12 @@ def _direct() -> dict:
     return {RULES[f][x]: push for f, rows in _DIRECT.items() for x, push in rows.items()}
 
 
-def _is_direct(edge, dtype) -> bool:
+def _is_direct(xp, edge, dtype) -> bool:
     """Whether a rule needs no transposing; a complex slope would have to be conjugated."""
-    return (edge[1] in _elementwise() or edge[1] in _direct()) and _are_real(dtype, edge[4])
+    known = edge[1] in _elementwise() or edge[1] in _direct()
+    return known and _are_real(xp, dtype, edge[4])
 
 
 @functools.cache
-def _are_real(*dtypes) -> bool:
-    return not any("complex" in str(dtype) for dtype in dtypes)
+def _are_real(xp, *dtypes) -> bool:
+    return not any(xp.isdtype(dtype, "complex floating") for dtype in dtypes)
