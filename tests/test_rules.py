@@ -123,6 +123,7 @@ def tracked_floats(value):
 
 # ---- the table as such ------------------------------------------------------------------------
 
+
 def of_the_standard(name):
     found = strict
     for part in name.split("."):
