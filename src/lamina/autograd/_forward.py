@@ -26,6 +26,7 @@ from lamina.autograd._tape import (
     changed,
     fit,
     mode,
+    no_grad,
     plain,
     recording,
     revive,
@@ -264,14 +265,50 @@ def transposed(rules, node, directions, likes, create_graph):
             if is_tracked(gradient)
         ]
         found = sweep(roots, list(map(vertex_of, stand_ins)), create_graph)
-    if outputs:
-        return [None if part is None else found.get(part) for part in parts]
-    return found.get(g)
+    if not outputs:
+        return found.get(g)
+    made = [None if part is None else found.get(part) for part in parts]
+    return _with_nans(rules, parts, made) if node.name.startswith("linalg.") else made
+
+
+def _with_nans(rules, parts, tangents) -> list:
+    """``tangents``, with nan in the rows and columns that are no functions of the argument.
+
+    Rules of factorizations say so by nan for whatever gradient there is, which transposing, being
+    for linear functions, does not see. So they are asked: for every row, and for every column.
+    """
+    some = next(part.data for part in parts if part is not None)
+    xp = differentiable(backend.namespace(some))
+
+    def lost(place, hot):
+        """For every matrix of a stack, whether a gradient of 1 in the ``hot`` places gives nan."""
+        gs = [None if part is None else xp.zeros_like(part) for part in parts]
+        gs[place] = xp.astype(hot, gs[place].dtype)
+        return xp.any(xp.isnan(xp.abs(next(iter(rules(gs))))), axis=(-2, -1))
+
+    marked = []
+    for place, (part, tangent) in enumerate(zip(parts, tangents, strict=True)):
+        if part is not None and tangent is not None and part.ndim > 1:
+            with no_grad():
+                ones = xp.ones_like(part.detach(), dtype=xp.float64)
+                if backend.of(some).scalar(xp.any(lost(place, ones)).data):
+                    masks = []
+                    for axis in (-2, -1):
+                        number = xp.cumulative_sum(ones, axis=axis)
+                        bad = [lost(place, number == i + 1) for i in range(part.shape[axis])]
+                        masks.append(xp.expand_dims(xp.stack(bad, axis=-1), axis=-3 - axis))
+                    mask = (masks[0] & masks[1]).data
+                    nan = filled_at(some, float("nan"), part.shape, part.dtype)
+                    tangent = (mask, nan, tangent)
+            if isinstance(tangent, tuple):
+                tangent = xp.where(*tangent)
+        marked.append(tangent)
+    return marked
 
 
 def _stand_in(some, shape, dtype) -> Tensor:
-    """A leaf of that shape and dtype where ``some`` is; of ones, by which one may divide."""
-    return alias(Tensor._of(filled_at(some, 1.0, shape, dtype)))
+    """A leaf of that shape and dtype where ``some`` is."""
+    return alias(Tensor._of(filled_at(some, 0.0, shape, dtype)))
 
 
 def _argument(value, vertex, node, create_graph):

@@ -9,7 +9,7 @@ import inspect
 
 from lamina import backend
 from lamina.autograd import _debug
-from lamina.autograd._functional import filled_at, in_kind, is_tracked
+from lamina.autograd._functional import filled_at, in_kind, is_tracked, kind
 from lamina.autograd._tape import OWN, Output, Part, RuleNode, mode, vertex_of
 from lamina.autograd._tensor import FLOATING, Tensor
 from lamina.errors import nearest
@@ -24,7 +24,8 @@ def primitive(**rules):
             then exactly what its parameters name: arguments of the function, ``out`` for the
             result, ``<argument>_shape``. What no rule names is not kept. Rules are written in
             ``xp``, so that they can be differentiated in turn, and may leave ``g`` in the broadcast
-            shape. Where the function returns a tuple, ``g`` and ``out`` are tuples too.
+            shape. Where the function returns a tuple, ``g`` and ``out`` are tuples too. Of a
+            complex result the rule multiplies by the slope f'(z), as in the table.
 
     Returns:
         a decorator for the implementation, a function of raw arrays. Parameters without a rule are
@@ -103,6 +104,8 @@ def _recorded(name, args, raws, out, rules, needs, places):
             rule, names = rules[argument], needs[argument]
             if several:
                 rule, names = _of_several(rule, names, outs)
+            elif not {*places, "out"}.isdisjoint(names) and kind(out) == "complex floating":
+                rule = _conjugated(rule)
             for needed in names:
                 kept.setdefault(needed, _needed(needed, args, raws, outs, places))
             edges.append(
@@ -127,6 +130,11 @@ def _needed(name, args, raws, outs, places):
     if name == "out":
         return outs[0], OWN
     return tuple(getattr(raws[places[name.removesuffix("_shape")]], "shape", ())), None
+
+
+def _conjugated(rule):
+    """The adjoint of a complex slope, as for the rows of the table."""
+    return lambda xp, g, *used: xp.conj(rule(xp, xp.conj(g), *used))
 
 
 def _of_several(rule, names, outs):

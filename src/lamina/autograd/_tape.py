@@ -14,6 +14,7 @@ from lamina import backend
 from lamina.autograd import _debug
 from lamina.autograd._tensor import Tensor
 from lamina.backend import scatter
+from lamina.backend.cofactors import cofactors
 
 clock = itertools.count()
 """Numbers everything that happens: nodes when made, parameters when changed in place."""
@@ -110,7 +111,10 @@ class Node:
 
 
 class RuleNode(Node):
-    """A function of the standard. Edges: (vertex, rule, names of what it uses, shape, dtype)."""
+    """A function of the standard. Edges: (vertex, rule, names of what it uses, shape, dtype).
+
+    Of a function with several results ``g`` is the list of their gradients, None where none came.
+    """
 
     __slots__ = ("kept", "xp")
 
@@ -280,6 +284,10 @@ def fit(xp, g, shape, dtype):
     """Undo broadcasting and promotion: ``g`` in the argument's own shape and dtype."""
     if g.shape != shape:
         g = sum_to(xp, g, shape)
+    if g.dtype == dtype:
+        return g
+    if xp.isdtype(g.dtype, "complex floating") and not xp.isdtype(dtype, "complex floating"):
+        g = xp.real(g)
     return g if g.dtype == dtype else xp.astype(g, dtype)
 
 
@@ -300,13 +308,26 @@ class _Plain:
         self._xp = xp
 
     def __getattr__(self, name):
-        found = BEYOND.get(name) or getattr(self._xp, name)
+        found = BEYOND.get(name) or raw_function(self._xp, name)
         setattr(self, name, found)
         return found
 
 
 BEYOND = {name: getattr(scatter, name) for name in ("add_along_axis", "add_at", "setitem_zeros")}
+BEYOND["cofactors"] = cofactors
 """Functions on raw arrays that have rules and are not the standard's; primitives add theirs."""
+
+
+DIFFERENT = frozenset(("argsort", "sort"))
+"""Functions with rules, or used by them, that NumPy itself has with other parameters."""
+
+
+def raw_function(xp, name: str):
+    """The function ``name`` of a raw namespace, which may lie in an extension: "linalg.qr"."""
+    found = backend.whole(xp) if name in DIFFERENT else xp
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
 
 
 @functools.cache
