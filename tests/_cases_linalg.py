@@ -106,7 +106,7 @@ def positive(xp, x):
     shift = xp.linalg.trace(xp.real(x * xp.conj(x)))
     eye = xp.eye(x.shape[-1], dtype=xp.bool, device=x.device)
     square = x @ xp.conj(xp.matrix_transpose(x))
-    return square + xp.where(eye, 1.0 + shift[..., None, None], 0.0 * square)
+    return square + xp.where(eye, 1.0 + shift[..., None, None], 0.0 * xp.real(square))
 
 
 def sizes(xp, out):

@@ -207,8 +207,8 @@ class Extension:
             raise AttributeError(name)
         full = f"{self._home}.{name}"
         if name not in EXTENSIONS[self._home]:
-            names = [f"{self._home}.{n}" for n in EXTENSIONS[self._home]]
-            close = ELSEWHERE.get(full) or nearest(full, names)
+            close = nearest(name, sorted(EXTENSIONS[self._home]))
+            close = ELSEWHERE.get(full) or (f"{self._home}.{close}" if close else None)
             advice = f": did you mean {close!r}?" if close else ""
             raise AttributeError(f"the array API standard has no {full!r}{advice}")
         full = ALIASES.get(full, full)
