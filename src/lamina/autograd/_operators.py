@@ -18,10 +18,12 @@ _UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise
 
 
 def _binary(name, reflected=False):
+    compute = function(name)
+
     def operator(self, other):
         if not isinstance(other, _OPERANDS) and not backend.is_array(other):
             return NotImplemented
-        return function(name)(other, self) if reflected else function(name)(self, other)
+        return compute(other, self) if reflected else compute(self, other)
 
     return operator
 

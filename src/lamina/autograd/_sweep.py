@@ -1,5 +1,7 @@
 """The sweep back over the tape, which adds up gradients; nothing here recurses."""
 
+from operator import attrgetter
+
 from lamina.autograd import _debug
 from lamina.autograd._tape import Alias, Node, Output, changed, vertex_of
 from lamina.autograd._tensor import Tensor
@@ -47,7 +49,10 @@ def sweep(roots, wanted=None, create_graph=False, retain_graph=False) -> dict:
                     continue
                 if vertex.changed_at > node.index:
                     raise changed(node)
-                _add(gradients, owned, vertex, gradient)
+                if vertex in gradients:
+                    _add(gradients, owned, vertex, gradient)
+                else:
+                    gradients[vertex] = gradient
             if not (create_graph or retain_graph):
                 node.release()
     except MemoryError as error:
@@ -81,16 +86,20 @@ def nodes_behind(start, stops, since=-1) -> list:
         seen.add(vertex)
         for edge in vertex.edges:
             stack.append(edge[0])
-    return sorted(seen, key=_by_index)
+    return sorted(seen, key=attrgetter("index"))
 
 
 def leading_to(stops, order) -> list:
     """Those of ``order`` from which ``stops`` can be reached."""
     reach = set(stops)
+    found = []
     for node in order:
-        if any(edge[0] in reach for edge in node.edges):
-            reach.add(node)
-    return [node for node in order if node in reach]
+        for edge in node.edges:  # any() costs more than the loop
+            if edge[0] in reach:
+                reach.add(node)
+                found.append(node)
+                break
+    return found
 
 
 def likes_of(nodes, roots) -> dict:
@@ -110,7 +119,3 @@ def leaves(roots, stops) -> list:
     nodes = nodes_behind(start, stops)
     ends = [edge[0] for node in nodes for edge in node.edges] + start
     return [end for end in ends if not isinstance(end, Node) and end not in stops]
-
-
-def _by_index(node):
-    return node.index
