@@ -51,7 +51,10 @@ class custom_vjp:
     def __init__(self, f):
         self.f = f
         self.forward = self.backward = None
-        self.signature = inspect.signature(f)
+        try:
+            self.signature = inspect.signature(f)
+        except ValueError:  # as of some functions in C, which get their arguments by position
+            self.signature = None
         functools.update_wrapper(self, f)
 
     def defvjp(self, forward, backward):
@@ -68,14 +71,7 @@ class custom_vjp:
                 f"custom_vjp {self.__name__!r} has no backward pass yet: call "
                 f"{self.__name__}.defvjp(forward, backward)"
             )
-        bound = self.signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        if bound.kwargs:
-            raise TypeError(
-                f"custom_vjp {self.__name__!r} cannot have keyword-only arguments: "
-                f"{', '.join(bound.kwargs)} would be no argument of forward and backward"
-            )
-        args = bound.args
+        args = self._by_position(args, kwargs)
         leaves, structure = _nest.flatten(args)
         raws = [x.data if isinstance(x, Tensor) else x for x in leaves]
         if not (mode.enabled and any(map(is_tracked, leaves))):
@@ -83,12 +79,27 @@ class custom_vjp:
             return self._constants(out) if any(isinstance(x, Tensor) for x in leaves) else out
         out, residuals = self.run(structure.fill(raws))
         outs, shape = _nest.flatten(out)
-        outs = [self._raw(x, "result") for x in outs]
+        outs = [self._raw(x, "result") for x in outs or [out]]
         node = _Custom(self, args, outs, shape, residuals)
         if shape.is_leaf:
             return Tensor._of(outs[0], node)
         count = len(outs)
         return shape.fill([Tensor._of(x, Output(node, i, count)) for i, x in enumerate(outs)])
+
+    def _by_position(self, args, kwargs) -> tuple:
+        """All arguments in the order of the function's parameters."""
+        named = kwargs
+        if self.signature is not None:
+            bound = self.signature.bind(*args, **kwargs)
+            named = bound.kwargs
+            bound.apply_defaults()
+            args = bound.args
+        if named:
+            raise TypeError(
+                f"custom_vjp {self.__name__!r} cannot have keyword-only arguments: "
+                f"{', '.join(named)} would be no argument of forward and backward"
+            )
+        return args
 
     def run(self, args):
         """``forward(*args)``, once it is known to be a pair."""

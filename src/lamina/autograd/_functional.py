@@ -42,6 +42,9 @@ class Run:
         numbers = _places(numbers, len(args))
         chosen = tuple([args[number] for number in numbers])
         found, self.inputs = _nest.flatten(chosen)
+        if any(type(x) in (float, complex) for x in found):  # which go where the arrays are
+            place = _place(args)
+            found = [place.asarray(x) if type(x) in (float, complex) else x for x in found]
         self.own = [self._traced(x, i, numbers) for i, x in enumerate(found)]
         if not found:
             raise TypeError(
@@ -245,6 +248,15 @@ def numbered(argnums) -> tuple[bool, tuple[int, ...]]:
             f"{argnums!r}: for example argnums=0 or argnums=(0, 1)"
         )
     return single, tuple(numbers)
+
+
+def _place(args):
+    """The backend of the first array among ``args``."""
+    for leaf in _nest.leaves_of(args):
+        raw = leaf.data if isinstance(leaf, Tensor) else leaf
+        if backend.is_array(raw):
+            return backend.of(raw)
+    return backend.get()
 
 
 def _places(numbers, count: int) -> list[int]:
