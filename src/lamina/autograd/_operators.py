@@ -21,14 +21,20 @@ def _binary(name, reflected=False):
     compute = function(name)
 
     def operator(self, other):
-        if not isinstance(other, _OPERANDS) and not backend.is_array(other):
-            return NotImplemented
-        return compute(other, self) if reflected else compute(self, other)
+        if type(other) in _KINDS or isinstance(other, _OPERANDS) or backend.is_array(other):
+            return compute(self, other)
+        return NotImplemented
 
-    return operator
+    def mirrored(self, other):
+        if type(other) in _KINDS or isinstance(other, _OPERANDS) or backend.is_array(other):
+            return compute(other, self)
+        return NotImplemented
+
+    return mirrored if reflected else operator
 
 
 _OPERANDS = (Tensor, int, float, bool, complex)
+_KINDS = frozenset(_OPERANDS)  # a look-up is quicker than isinstance
 
 
 def _attach_operators() -> None:

@@ -7,7 +7,7 @@ from lamina.autograd._tape import Alias, Node, Output, changed, vertex_of
 from lamina.autograd._tensor import Tensor
 
 
-def sweep(roots, wanted=None, create_graph=False, retain_graph=False) -> dict:
+def sweep(roots, wanted=None, create_graph=False, retain_graph=False, order=None) -> dict:
     """Gradients of sum(root * seed) at leaves, or at the vertices in ``wanted``.
 
     Args:
@@ -16,6 +16,7 @@ def sweep(roots, wanted=None, create_graph=False, retain_graph=False) -> dict:
         create_graph: run the rules on tensors, so that the gradients can be differentiated, and
             keep the tape.
         retain_graph: keep the tape. Otherwise everything passed is released.
+        order: the nodes to pass, where ``reach`` found them before.
 
     Returns:
         a dict from vertex to gradient; what is not connected is missing.
@@ -24,13 +25,10 @@ def sweep(roots, wanted=None, create_graph=False, retain_graph=False) -> dict:
     for root, seed in roots:
         if root.requires_grad:
             _add(gradients, owned, vertex_of(root), seed)
-    stops = () if wanted is None else set(wanted)
-    order = nodes_behind(gradients, stops)
-    if wanted is not None:
-        order = leading_to(stops, order)
+    if order is None:
+        order = nodes_behind(gradients, ()) if wanted is None else reach(gradients, wanted)[0]
     try:
-        while order:
-            node = order.pop()
+        for node in reversed(order):
             g = gradients.pop(node, None)
             if g is None:
                 continue
@@ -87,6 +85,34 @@ def nodes_behind(start, stops, since=-1) -> list:
         for edge in vertex.edges:
             stack.append(edge[0])
     return sorted(seen, key=attrgetter("index"))
+
+
+def reach(start, wanted):
+    """The nodes between, and whether something else is behind ``start``.
+
+    Args:
+        start: vertices.
+        wanted: vertices at which to stop.
+
+    Returns:
+        the nodes from which one of ``wanted`` can be reached, in ascending order, and whether there
+        are leaves behind ``start`` that are not behind ``wanted``.
+    """
+    stops, seen, nodes, others = set(wanted), set(), [], False
+    stack = list(start)
+    while stack:
+        vertex = stack.pop()
+        if vertex in seen or vertex in stops:
+            continue
+        seen.add(vertex)
+        if isinstance(vertex, Node):
+            nodes.append(vertex)
+            for edge in vertex.edges:
+                stack.append(edge[0])
+        else:
+            others = True
+    nodes.sort(key=attrgetter("index"))
+    return leading_to(stops, nodes), others
 
 
 def leading_to(stops, order) -> list:
