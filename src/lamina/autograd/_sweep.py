@@ -105,11 +105,12 @@ def likes_of(nodes, roots) -> dict:
 
 
 def leaves(roots, stops) -> list:
-    """The leaves behind the tensors ``roots`` that are not behind ``stops``."""
+    """The leaves behind the tensors ``roots`` that someone may ask for, but not ``stops``."""
     start = [vertex_of(root) for root in roots if root.requires_grad]
     nodes = nodes_behind(start, stops)
     ends = [edge[0] for node in nodes for edge in node.edges] + start
-    return [end for end in ends if not isinstance(end, Node) and end not in stops]
+    ends = [end for end in ends if not isinstance(end, Node) and end not in stops]
+    return [end for end in ends if not getattr(end, "ended", False)]
 
 
 def _by_index(node):
