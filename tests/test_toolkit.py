@@ -475,6 +475,17 @@ def test_closures_over_both_variables(outer):
     assert float(outer(f)(3.0)) == 4 * 3 + 2 * 3
 
 
+@KINDS
+@INNER
+def test_an_inner_variable_that_is_closed_is_nothing_outside(outer, inner):
+    """The result is an array: that the inner derivative was taken at t leaves no trace."""
+    w = np.asarray(2.0)
+    law = lambda w: inner(lambda t: inner(lambda s: xp.sin(w * s))(t) * t)(0.5)
+    out = outer(law)(w)
+    assert not isinstance(out, Tensor)
+    assert not isinstance(jacobian(law)(w), Tensor) and not isinstance(law(w), Tensor)
+
+
 # ---- what leaks out of a derivative -----------------------------------------------------------
 
 
@@ -489,7 +500,7 @@ def test_a_leaked_tensor_in_an_outer_computation():
     leaked = kept[0]
     # its value is right, as a constant; asked for its own gradient it says that it has none
     g = grad(lambda w: xp.sum(w * leaked))(V)
-    assert_close(getattr(g, "data", g), np.sin(X))
+    assert_close(g, np.sin(X))
     with pytest.raises(RuntimeError, match="swept before"):
         xp.sum(leaked * Tensor(V, requires_grad=True)).backward()
     with pytest.raises(RuntimeError, match="swept before"):
@@ -510,7 +521,7 @@ def test_a_leaked_argument_is_a_constant():
     kept = []
     jvp(lambda x: kept.append(x) or x * x, (X,), (V,))
     _, t = jvp(lambda y: y * kept[0], (V,), (V,))
-    assert_close(getattr(t, "data", t), X * V)
+    assert_close(t, X * V)
 
 
 # ---- backward ---------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ import functools
 
 from lamina import backend
 from lamina.autograd import _nest
-from lamina.autograd._sweep import leaves, sweep
-from lamina.autograd._tape import alias, mode, recording, vertex_of
+from lamina.autograd._sweep import reach, sweep
+from lamina.autograd._tape import Variable, alias, mode, recording, vertex_of
 from lamina.autograd._tensor import FLOATING, Tensor
 
 
@@ -53,8 +53,13 @@ class Run:
             )
         for number, argument in zip(numbers, self.inputs.fill(self.own), strict=True):
             args[number] = argument
-        with recording() as recorded:  # no_grad() is for what lies outside
-            result = f(*args, **(kwargs or {}))
+        try:
+            with recording() as recorded:  # no_grad() is for what lies outside
+                result = f(*args, **(kwargs or {}))
+        finally:
+            for tensor in self.own:
+                if type(tensor) is Variable:
+                    tensor.ended = True
         self.aux = None
         if has_aux:
             if not isinstance(result, tuple) or len(result) != 2:

@@ -1,8 +1,8 @@
 """The source of a function of the standard: written for each, since a loop over arguments costs.
 
 What is raw goes straight to the library's function; a call on tensors records what its rules name.
-Both leave to ``apply``, which does the same for any case, what is not usual: several results, casts,
-options that are tensors, mixtures of libraries, and errors, which it can tell better.
+Both leave to ``apply``, which does the same for any case, what is not usual: several results,
+casts, options that are tensors, mixtures of libraries, and errors, which it can tell better.
 """
 
 import re

@@ -96,7 +96,7 @@ def reach(start, wanted):
 
     Returns:
         the nodes from which one of ``wanted`` can be reached, in ascending order, and whether there
-        are leaves behind ``start`` that are not behind ``wanted``.
+        are leaves behind ``start``, not behind ``wanted``, that someone may ask for.
     """
     stops, seen, nodes, others = set(wanted), set(), [], False
     stack = list(start)
@@ -109,7 +109,7 @@ def reach(start, wanted):
             nodes.append(vertex)
             for edge in vertex.edges:
                 stack.append(edge[0])
-        else:
+        elif not getattr(vertex, "ended", False):
             others = True
     nodes.sort(key=attrgetter("index"))
     return leading_to(stops, nodes), others
@@ -137,11 +137,3 @@ def likes_of(nodes, roots) -> dict:
         for vertex, shape, dtype in node.likes():
             likes[vertex] = (shape, dtype)
     return likes
-
-
-def leaves(roots, stops) -> list:
-    """The leaves behind the tensors ``roots`` that are not behind ``stops``."""
-    start = [vertex_of(root) for root in roots if root.requires_grad]
-    nodes = nodes_behind(start, stops)
-    ends = [edge[0] for node in nodes for edge in node.edges] + start
-    return [end for end in ends if not isinstance(end, Node) and end not in stops]

@@ -263,12 +263,25 @@ def vertex_of(tensor):
     return tensor if tensor._node is None else tensor._node
 
 
+class Variable(Tensor):
+    """A leaf by which a function is differentiated: ``ended`` once that function has returned.
+
+    What is computed from it later on, as second derivatives are, is not to be differentiated by it.
+    """
+
+    __slots__ = ("ended",)
+
+    def __init__(self, data):
+        self.data = data
+        self.grad = self._node = None
+        self.requires_grad = True
+        self.ended = False
+
+
 def alias(tensor):
     """A tensor of the same value with a vertex of its own."""
     if not tensor.requires_grad:
-        leaf = Tensor._of(tensor.data)
-        leaf.requires_grad = True
-        return leaf
+        return Variable(tensor.data)
     return Tensor._of(tensor.data, Alias("alias", ((vertex_of(tensor),),)))
 
 
