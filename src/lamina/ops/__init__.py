@@ -3,7 +3,7 @@
 Every op is first a definition in array-API calls, to be read; ``lamina/kernels`` makes some fast.
 """
 
-from lamina.ops._op import stop_gradient
+from lamina.autograd import stop_gradient
 from lamina.ops.activations import (
     celu,
     elu,
