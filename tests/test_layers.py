@@ -391,8 +391,12 @@ CONFIGURED = [
     lambda: layers.PReLU("ones", "l1", "non_neg", shared_axes=1),
     lambda: layers.ELU(0.3),
     lambda: layers.Softmax(axis=0),
-    *(lambda kind=kind: kind(3, 2, "same") for kind in (
-        layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D)),
+    *(lambda kind=kind, rank=rank: getattr(layers, f"{kind}Pooling{rank}D")(3, 2, "same")
+      for kind in ("Average", "Max") for rank in (1, 2, 3)),
+    *(lambda kind=kind, rank=rank: getattr(layers, f"{kind}Pooling{rank}D")(2)
+      for kind in ("AdaptiveAverage", "AdaptiveMax") for rank in (1, 2, 3)),
+    *(lambda kind=kind, rank=rank: getattr(layers, f"{kind}Pooling{rank}D")(keepdims=True)
+      for kind in ("GlobalAverage", "GlobalMax") for rank in (1, 2, 3)),
 ]  # fmt: skip
 
 

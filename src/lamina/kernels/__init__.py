@@ -11,4 +11,5 @@ from lamina.kernels import pooling as pooling
 from lamina.kernels import pooling_numpy as pooling_numpy
 from lamina.kernels import portable as portable
 from lamina.kernels import preparing as preparing
+from lamina.kernels import resizing as resizing
 from lamina.kernels import softmax_crossentropy as softmax_crossentropy

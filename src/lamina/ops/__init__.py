@@ -57,12 +57,23 @@ from lamina.ops.losses import (
     squared_hinge,
     sum_of_squares,
 )
-from lamina.ops.pooling import max_pool
+from lamina.ops.pooling import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    global_average_pool,
+    global_max_pool,
+    max_pool,
+)
 from lamina.ops.preparing import flatten, rescale
+from lamina.ops.resizing import resize, up_sample
 from lamina.ops.softmaxes import log_softmax, softmax, sparsemax
 from lamina.ops.special import erf
 
 __all__ = [
+    "adaptive_average_pool",
+    "adaptive_max_pool",
+    "average_pool",
     "binary_crossentropy",
     "binary_focal_crossentropy",
     "categorical_crossentropy",
@@ -76,6 +87,8 @@ __all__ = [
     "exponential",
     "flatten",
     "gelu",
+    "global_average_pool",
+    "global_max_pool",
     "glu",
     "hard_shrink",
     "hard_sigmoid",
@@ -99,6 +112,7 @@ __all__ = [
     "relu",
     "relu6",
     "rescale",
+    "resize",
     "selu",
     "sigmoid",
     "silu",
@@ -118,6 +132,7 @@ __all__ = [
     "tanh",
     "tanh_shrink",
     "threshold",
+    "up_sample",
 ]
 
 
