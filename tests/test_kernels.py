@@ -92,6 +92,11 @@ CASES = [
       for name in ("global_average_pool", "global_max_pool")],
     *[("resize", (normal(*shape),), options) for shape, options in RESIZED],
     ("up_sample", (normal(2, 3, 4, 2),), {}),
+    ("pad", (normal(2, 3),), {"pad_width": ((0, 0), (1, 2)), "value": -1.0}),
+    ("pad", (normal(0, 3, 2),), {"pad_width": ((0, 0), (0, 0), (0, 1))}),
+    ("crop", (normal(2, 5, 4),), {"cropping": ((0, 0), (1, 2), (0, 1))}),
+    ("permute", (normal(2, 3, 4),), {"axes": (2, 0, 1)}),
+    ("repeat_vector", (normal(2, 3),), {"n": 4}),
     ("up_sample", (normal(2, 2, 3, 4),), {
         "size": (3, 2), "interpolation": "bilinear", "data_format": "channels_first"}),
     ("rescale", (normal(4, 3),), {"scale": 0.5, "offset": -1.0}),

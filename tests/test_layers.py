@@ -397,6 +397,11 @@ CONFIGURED = [
       for kind in ("AdaptiveAverage", "AdaptiveMax") for rank in (1, 2, 3)),
     *(lambda kind=kind, rank=rank: getattr(layers, f"{kind}Pooling{rank}D")(keepdims=True)
       for kind in ("GlobalAverage", "GlobalMax") for rank in (1, 2, 3)),
+    *(lambda kind=kind, rank=rank: getattr(layers, f"{kind}{rank}D")(2)
+      for kind in ("Cropping", "UpSampling", "ZeroPadding") for rank in (1, 2, 3)),
+    lambda: layers.Resizing(3, 5, "bicubic", True, fill_value=2.0, antialias=True),
+    lambda: layers.Permute((1,)),
+    lambda: layers.RepeatVector(3),
 ]  # fmt: skip
 
 

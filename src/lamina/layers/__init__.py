@@ -4,6 +4,14 @@ from lamina import kernels as _kernels  # noqa: F401  the fast paths of ops
 from lamina.errors import missing
 from lamina.layers._layer import Layer
 from lamina.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from lamina.layers.bordering import (
+    Cropping1D,
+    Cropping2D,
+    Cropping3D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+    ZeroPadding3D,
+)
 from lamina.layers.dense import Dense
 from lamina.layers.dropout import Dropout
 from lamina.layers.input import Input, InputLayer
@@ -42,7 +50,18 @@ from lamina.layers.pooling_global import (
     GlobalMaxPooling3D,
 )
 from lamina.layers.rescaling import Normalization, Rescaling
-from lamina.layers.reshaping import Flatten, Reshape
+from lamina.layers.reshaping import (
+    Flatten,
+    Permute,
+    RepeatVector,
+    Reshape,
+)
+from lamina.layers.resizing import (
+    Resizing,
+    UpSampling1D,
+    UpSampling2D,
+    UpSampling3D,
+)
 
 __all__ = [
     "ELU",
@@ -59,6 +78,9 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "AvgPool3D",
+    "Cropping1D",
+    "Cropping2D",
+    "Cropping3D",
     "Dense",
     "Dropout",
     "Flatten",
@@ -86,10 +108,19 @@ __all__ = [
     "MaxPooling3D",
     "Normalization",
     "PReLU",
+    "Permute",
     "ReLU",
+    "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Resizing",
     "Softmax",
+    "UpSampling1D",
+    "UpSampling2D",
+    "UpSampling3D",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
+    "ZeroPadding3D",
 ]
 
 

@@ -33,6 +33,7 @@ from lamina.ops.activations import (
     tanh_shrink,
     threshold,
 )
+from lamina.ops.arranging import crop, pad, permute, repeat_vector
 from lamina.ops.crossentropies import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -81,6 +82,7 @@ __all__ = [
     "categorical_hinge",
     "celu",
     "cosine_similarity",
+    "crop",
     "dense",
     "elu",
     "erf",
@@ -108,9 +110,12 @@ __all__ = [
     "mean_squared_error",
     "mean_squared_logarithmic_error",
     "mish",
+    "pad",
+    "permute",
     "poisson",
     "relu",
     "relu6",
+    "repeat_vector",
     "rescale",
     "resize",
     "selu",
