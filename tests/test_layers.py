@@ -400,6 +400,14 @@ CONFIGURED = [
     *(lambda kind=kind, rank=rank: getattr(layers, f"{kind}{rank}D")(2)
       for kind in ("Cropping", "UpSampling", "ZeroPadding") for rank in (1, 2, 3)),
     lambda: layers.Resizing(3, 5, "bicubic", True, fill_value=2.0, antialias=True),
+    lambda: layers.RandomFlip("vertical", seed=1),
+    lambda: layers.RandomCrop(3, 4, seed=1),
+    lambda: layers.RandomTranslation(0.1, (-0.2, 0.3), "wrap", "nearest", 1, 2.0),
+    lambda: layers.RandomRotation((0.1, 0.2), fill_mode="constant", seed=1),
+    lambda: layers.RandomZoom(0.2, (0.1, 0.2), "nearest", seed=1),
+    lambda: layers.RandomContrast((0.1, 0.2), (0, 1), 1),
+    lambda: layers.RandomBrightness(0.1, (0, 1), 1, data_format="channels_first"),
+    lambda: layers.RandomErasing(0.5, 0.2, (1.0, 2.0, 3.0), (0, 1), 1),
     lambda: layers.Permute((1,)),
     lambda: layers.RepeatVector(3),
 ]  # fmt: skip

@@ -43,6 +43,7 @@ from lamina.ops.crossentropies import (
     sparse_categorical_crossentropy,
 )
 from lamina.ops.fully_connected import dense
+from lamina.ops.geometry import affine_transform, crop_each
 from lamina.ops.losses import (
     categorical_hinge,
     cosine_similarity,
@@ -74,6 +75,7 @@ from lamina.ops.special import erf
 __all__ = [
     "adaptive_average_pool",
     "adaptive_max_pool",
+    "affine_transform",
     "average_pool",
     "binary_crossentropy",
     "binary_focal_crossentropy",
@@ -83,6 +85,7 @@ __all__ = [
     "celu",
     "cosine_similarity",
     "crop",
+    "crop_each",
     "dense",
     "elu",
     "erf",
