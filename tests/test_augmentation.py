@@ -408,6 +408,8 @@ def test_inputs_that_nobody_scaled_are_hinted_at_once():
         fit(np.where(whole == 255, -300.0, whole / 255.0))
     with pytest.warns(UserWarning, match="inputs go from"):
         fit(whole, layers.RandomFlip())
+    with pytest.warns(UserWarning, match="inputs go from 0 to 255"):
+        fit(whole.reshape(6, 16))
 
 
 def test_inputs_that_are_scaled_are_not_hinted_at():
@@ -415,6 +417,7 @@ def test_inputs_that_are_scaled_are_not_hinted_at():
     fit(whole, layers.Rescaling(1 / 255))
     fit(whole, layers.RandomFlip(), layers.Rescaling(1 / 255))
     fit(whole / 255)
+    fit(300.0 * RNG.normal(size=(6, 4)))  # a table
     fit(whole > 100)
     scale = layers.Normalization()
     scale.adapt(whole)

@@ -48,9 +48,10 @@ class ArrayBatches:
             for array, dtype, name in zip(arrays, dtypes, _NAMES, strict=True)
         ]
 
-    def head(self, rows: int):
-        """The first rows of x, as they were given."""
-        return self._columns[0].source[:rows, ...]
+    @property
+    def inputs(self):
+        """x as it was given."""
+        return self._columns[0].source
 
     def epoch(self, order=None):
         """One pass over all rows.

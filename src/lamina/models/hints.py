@@ -37,18 +37,21 @@ def warn_of_outputs(model, loss) -> None:
 
 
 def warn_of_inputs(model, source) -> None:
-    """Warn, once for a model, where inputs are large and nothing scales them.
+    """Warn, once for a model, where images or signals are large and nothing scales them.
 
-    Looks at the first rows, and only where no device has to be waited for.
+    Looks at the first rows, and only where no device has to be waited for. Tables are left alone:
+    their columns have units, and many a one is learnt from as it is.
     """
     if model.told_of_inputs or not isinstance(source, ArrayBatches):
         return
     model.told_of_inputs = True
-    rows = source.head(_LOOKED_AT)
-    if "int" in str(model.input_dtype) or not backend.of(rows).is_host or _scales(model):
+    x = source.inputs
+    if "int" in str(model.input_dtype) or not backend.of(x).is_host or _scales(model):
         return
-    xp = backend.namespace(rows)
-    if xp.isdtype(rows.dtype, "bool") or not rows.size:
+    if str(x.dtype) != "uint8" and x.ndim < 3:
+        return
+    rows = x[:_LOOKED_AT]
+    if backend.namespace(x).isdtype(x.dtype, "bool") or not rows.size:
         return
     low, high = float(rows.min()), float(rows.max())
     if max(high, -low) > _LARGE:
