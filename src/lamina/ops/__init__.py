@@ -33,6 +33,7 @@ from lamina.ops.activations import (
     tanh_shrink,
     threshold,
 )
+from lamina.ops.arranging import crop, pad, permute, repeat_vector
 from lamina.ops.crossentropies import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -42,6 +43,7 @@ from lamina.ops.crossentropies import (
     sparse_categorical_crossentropy,
 )
 from lamina.ops.fully_connected import dense
+from lamina.ops.geometry import affine_transform, crop_each
 from lamina.ops.losses import (
     categorical_hinge,
     cosine_similarity,
@@ -57,11 +59,24 @@ from lamina.ops.losses import (
     squared_hinge,
     sum_of_squares,
 )
+from lamina.ops.pooling import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    global_average_pool,
+    global_max_pool,
+    max_pool,
+)
 from lamina.ops.preparing import flatten, rescale
+from lamina.ops.resizing import resize, up_sample
 from lamina.ops.softmaxes import log_softmax, softmax, sparsemax
 from lamina.ops.special import erf
 
 __all__ = [
+    "adaptive_average_pool",
+    "adaptive_max_pool",
+    "affine_transform",
+    "average_pool",
     "binary_crossentropy",
     "binary_focal_crossentropy",
     "categorical_crossentropy",
@@ -69,12 +84,16 @@ __all__ = [
     "categorical_hinge",
     "celu",
     "cosine_similarity",
+    "crop",
+    "crop_each",
     "dense",
     "elu",
     "erf",
     "exponential",
     "flatten",
     "gelu",
+    "global_average_pool",
+    "global_max_pool",
     "glu",
     "hard_shrink",
     "hard_sigmoid",
@@ -88,15 +107,20 @@ __all__ = [
     "log_cosh",
     "log_sigmoid",
     "log_softmax",
+    "max_pool",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
     "mish",
+    "pad",
+    "permute",
     "poisson",
     "relu",
     "relu6",
+    "repeat_vector",
     "rescale",
+    "resize",
     "selu",
     "sigmoid",
     "silu",
@@ -116,6 +140,7 @@ __all__ = [
     "tanh",
     "tanh_shrink",
     "threshold",
+    "up_sample",
 ]
 
 
