@@ -4,6 +4,14 @@ from lamina import kernels as _kernels  # noqa: F401  the fast paths of ops
 from lamina.errors import missing
 from lamina.layers._layer import Layer
 from lamina.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from lamina.layers.convolution import Conv1D, Conv2D, Conv3D
+from lamina.layers.convolution_separable import (
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+)
+from lamina.layers.convolution_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from lamina.layers.dense import Dense
 from lamina.layers.dropout import Dropout
 from lamina.layers.input import Input, InputLayer
@@ -13,7 +21,15 @@ from lamina.layers.reshaping import Flatten, Reshape
 __all__ = [
     "ELU",
     "Activation",
+    "Conv1D",
+    "Conv1DTranspose",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Conv3D",
+    "Conv3DTranspose",
     "Dense",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
     "Dropout",
     "Flatten",
     "Input",
@@ -25,6 +41,8 @@ __all__ = [
     "ReLU",
     "Rescaling",
     "Reshape",
+    "SeparableConv1D",
+    "SeparableConv2D",
     "Softmax",
 ]
 

@@ -33,6 +33,7 @@ from lamina.ops.activations import (
     tanh_shrink,
     threshold,
 )
+from lamina.ops.convolution import conv, conv_transpose, depthwise_conv, separable_conv
 from lamina.ops.crossentropies import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -68,8 +69,11 @@ __all__ = [
     "categorical_focal_crossentropy",
     "categorical_hinge",
     "celu",
+    "conv",
+    "conv_transpose",
     "cosine_similarity",
     "dense",
+    "depthwise_conv",
     "elu",
     "erf",
     "exponential",
@@ -98,6 +102,7 @@ __all__ = [
     "relu6",
     "rescale",
     "selu",
+    "separable_conv",
     "sigmoid",
     "silu",
     "soft_shrink",
