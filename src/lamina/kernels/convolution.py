@@ -38,14 +38,16 @@ def conv(
         return NotImplemented
     win = conv_windows(x, w, strides, padding, dilation_rate, groups, data_format)
     x = last(x, data_format)
-    if groups > 1 and w.shape[-2] == 1:
-        multiplier = w.shape[-1] // groups
-        out, back = depthwise_parts(x, w.reshape(*win.size, groups, multiplier), win)
-    elif groups > 1:
-        out, back = _in_groups(x, w, win, groups)
+    finish = finisher(bias, activation)
+    if groups == 1:
+        out, back = _gathered(x, w, win, finish)
+    elif w.shape[-2] == 1:
+        each = w.reshape(*win.size, groups, w.shape[-1] // groups)
+        out, back = depthwise_parts(x, each, win, finish)
     else:
-        out, back = _gathered(x, w, win)
-    return finished(out, back, needs, w.shape, bias, data_format, activation)
+        out, back = _in_groups(x, w, win, groups)
+        finish(out)(out)
+    return finished(out, back, needs, w.shape, data_format, activation)
 
 
 @kernel("conv_transpose", "numpy")
@@ -59,8 +61,8 @@ def conv_transpose(
     win = image_windows(x, w, strides, padding, output_padding, dilation_rate, data_format)
     x = last(x, data_format)
     out = np.zeros((len(x), *win.image, w.shape[-2]), x.dtype)
-    for block in _blocks(len(x), win, w):
-        _lay(block, x, w, win, out)
+    _lay(np.ascontiguousarray(x), w, win, out)
+    finisher(bias, activation)(out)(out)
 
     def back(g, needs_x, needs_w):
         dx = np.empty(x.shape, x.dtype) if needs_x else None
@@ -73,7 +75,7 @@ def conv_transpose(
                 dw += columns.T.dot(rows_of(x, block))
         return dx, dw
 
-    return finished(out, back, needs, w.shape, bias, data_format, activation)
+    return finished(out, back, needs, w.shape, data_format, activation)
 
 
 @kernel("depthwise_conv", "numpy")
@@ -84,8 +86,8 @@ def depthwise_conv(
     if not serves(x, w, data_format, activation):
         return NotImplemented
     win = depthwise_windows(x, w, strides, padding, dilation_rate, data_format)
-    out, back = depthwise_parts(last(x, data_format), w, win)
-    return finished(out, back, needs, w.shape, bias, data_format, activation)
+    out, back = depthwise_parts(last(x, data_format), w, win, finisher(bias, activation))
+    return finished(out, back, needs, w.shape, data_format, activation)
 
 
 # ---- what all convolutions share ----------------------------------------------------------------
@@ -109,23 +111,21 @@ def asked(x, data_format):
     return x if data_format == "channels_last" else np.moveaxis(x, -1, 1)
 
 
-def finished(out, back, needs, w_shape, bias, data_format, activation):
-    """A kernel's answer: ``out`` with bias and activation, and the pullback around ``back``.
+def finished(out, back, needs, w_shape, data_format, activation):
+    """A kernel's answer: ``out``, and the pullback around ``back``.
 
     ``back(g, needs_x, needs_w)`` gives the gradients of x, channels last, and of w, in any shape.
     """
-    forward, backward = FUSED[activation]
-    rows = out.reshape(-1, out.shape[-1])
-    if bias is not None:
-        rows += bias
-    rows = forward(rows)
+    backward = FUSED[activation][1]
     needs_x, needs_w, needs_bias = needs
 
     def pullback(g):
-        g = last(g, data_format).reshape(rows.shape)
-        g = backward(g, rows)
-        db = ones(len(g), g.dtype).dot(g) if needs_bias else None
-        dx, dw = back(g.reshape(out.shape), needs_x, needs_w)
+        g = np.ascontiguousarray(last(g, data_format))
+        if activation != "linear":
+            g = backward(g, out)
+        rows = g.reshape(-1, g.shape[-1])
+        db = ones(len(rows), g.dtype).dot(rows) if needs_bias else None
+        dx, dw = back(g, needs_x, needs_w)
         if needs_x:
             dx = asked(dx, data_format)
         return dx, dw.reshape(w_shape) if needs_w else None, db
@@ -133,24 +133,51 @@ def finished(out, back, needs, w_shape, bias, data_format, activation):
     return asked(out, data_format), pullback
 
 
+def finisher(bias, activation):
+    """``finisher(out)`` gives what adds bias and activation, in place, to a part of ``out``.
+
+    The bias is repeated along the row, since a loop over a few channels costs more than its work.
+    """
+    forward = FUSED[activation][0]
+
+    def finish_of(out):
+        along = bias
+        if bias is not None and out.ndim > 3:
+            along = np.broadcast_to(bias, out.shape[-2:]).copy()
+
+        def finish(part):
+            if along is not None:
+                part += along
+            if activation != "linear":
+                forward(part)
+
+        return finish
+
+    return finish_of
+
+
 # ---- products -----------------------------------------------------------------------------------
 
 
-def _gathered(x, w, win):
-    """Sums over the windows on x before the bias, and their gradients."""
+def _gathered(x, w, win, finisher=None):
+    """The windows on x summed and finished, and ``back``."""
     matrix = _matrix(w)
     out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
+    finish = finisher(out) if finisher else None
     for block in _blocks(len(x), win, w):
         np.matmul(_columns(block, x, win), matrix, out=rows_of(out, block))
+        if finish:
+            finish(out[block])
 
     def back(g, needs_x, needs_w):
-        dx = np.zeros(x.shape, x.dtype) if needs_x else None
-        dw = np.zeros(matrix.shape, w.dtype) if needs_w else None
-        for block in _blocks(len(x), win, w):
-            if needs_w:
+        dx = dw = None
+        if needs_w:
+            dw = np.zeros(matrix.shape, w.dtype)
+            for block in _blocks(len(x), win, w):
                 dw += _columns(block, x, win).T.dot(rows_of(g, block))
-            if needs_x:
-                _lay(block, g, w, win, dx)
+        if needs_x:
+            dx = np.zeros(x.shape, x.dtype)
+            _lay(g, w, win, dx)
         return dx, dw
 
     return out, back
@@ -179,8 +206,9 @@ def _matrix(w):
 
 
 def _blocks(samples, win, w):
-    """The blocks of a batch, each with about ``BLOCK`` numbers in its columns."""
-    return blocks(samples, win, math.prod(w.shape[:-1]) * math.prod(win.count[1:]), BLOCK)
+    """The blocks of a batch, each with about ``BLOCK`` numbers in its columns or its products."""
+    numbers = max(math.prod(w.shape[:-1]), w.shape[-1])
+    return blocks(samples, win, numbers * math.prod(win.count[1:]), BLOCK)
 
 
 def _columns(block, x, win):
@@ -201,26 +229,27 @@ def _columns(block, x, win):
     return seen.reshape(-1, math.prod(size) * channels)
 
 
-def _lay(block, g, w, win, image):
-    """Add to the image, place by place, what a block of g gives to the windows' places."""
-    samples, rows = block
-    part = rows_of(g, block)
-    image = image[samples]
-    shape = (len(image), rows.stop - rows.start, *win.count[1:], w.shape[-2])
-    product = np.empty((len(part), w.shape[-2]), g.dtype)
-    laid = product.reshape(shape)
-    for place, (first, *others) in _landings(win):
-        start, stop = max(first[0], rows.start), min(first[1], rows.stop)
-        if start >= stop:
-            continue
-        np.matmul(part, w[place].T, out=product)
-        s, shift = win.strides[0], first[2]
-        into = [slice(start * s + shift, (stop - 1) * s + shift + 1, s)]
-        taken = [slice(start - rows.start, stop - rows.start)]
-        for (a, b, shift), s in zip(others, win.strides[1:]):
-            into.append(slice(a * s + shift, (b - 1) * s + shift + 1, s))
-            taken.append(slice(a, b))
-        image[:, *into] += laid[:, *taken]
+def _lay(g, w, win, image):
+    """Add to the image, place by place, what every window of g gives to its places."""
+    *_, channels, filters = w.shape
+    numbers = max(channels, filters) * math.prod(win.count[1:])
+    for samples, rows in blocks(len(g), win, numbers, BLOCK):
+        part = rows_of(g, (samples, rows))
+        into = image[samples]
+        product = np.empty((len(part), channels), g.dtype)
+        laid = product.reshape(len(into), rows.stop - rows.start, *win.count[1:], channels)
+        for place, axes in _landings(win):
+            (a, b, shift), *others = axes
+            a, b = max(a, rows.start), min(b, rows.stop)
+            if a >= b:
+                continue
+            np.matmul(part, w[place].T, out=product)
+            taken = [slice(a - rows.start, b - rows.start), *[slice(m, n) for m, n, _ in others]]
+            where = [
+                slice(m * s + shift, (n - 1) * s + shift + 1, s)
+                for (m, n, shift), s in zip([(a, b, shift), *others], win.strides)
+            ]
+            into[:, *where] += laid[:, *taken]
 
 
 @functools.lru_cache(maxsize=256)

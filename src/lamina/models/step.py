@@ -21,7 +21,7 @@ from lamina.models.chain import chain_of
 # Work is counted in products of a parameter and a number, a third of a step's multiplications.
 _TRIFLE = 1 << 18  # below this much work, matrix products never start threads of their own
 _ALONE = 1 << 25  # below this much, threads gain little, and on a busy machine lose everything
-_WORTH = 1 << 26  # below this much, a shard is done before another thread has woken to help
+_WORTH = 1 << 26  # least of two shards: below, one is done before a thread has woken to help
 _USES = 64  # least times that a shard takes every parameter, since its gradients must be added
 _SHARDS = 8  # most shards of a batch
 _GRADIENTS = 1 << 28  # most bytes that the shards' gradients may take together
@@ -38,8 +38,8 @@ def cut(rows: int, numbers: int, work: int | None = None) -> list[slice]:
     total = rows * (numbers if work is None else work)
     uses = total // max(1, numbers)
     shards = min(uses // _USES, max(4, uses // (2 * _USES)), _SHARDS, rows)
-    shards = min(shards, _GRADIENTS // (4 * max(1, numbers)))
-    if shards < 2 or total < _WORTH:
+    shards = min(shards, total // (_WORTH // 2), _GRADIENTS // (4 * max(1, numbers)))
+    if shards < 2:
         return [slice(0, rows)]
     edges = [rows * i // shards for i in range(shards + 1)]
     return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
