@@ -20,12 +20,14 @@ from numpy.lib.stride_tricks import as_strided
 from lamina.kernels.activations import FUSED, is_floating
 from lamina.kernels.constants import ones
 from lamina.kernels.depthwise import depthwise_parts
-from lamina.kernels.windows import blocks, part_seen, rows_of
+from lamina.kernels.windows import blocks, from_the_other_side, part_seen, rows_of
 from lamina.ops._op import kernel
 from lamina.ops.convolution import conv_windows, depthwise_windows, image_windows
 
 BLOCK = 1 << 18
 """Numbers in a matrix of columns."""
+_NEARLY = 1.25  # times as many positions as windows up to which multiplying zeros is cheaper
+_LONG = 64  # times as long as its windows a signal must be to be taken in turns
 _SHORT = 24  # numbers side by side from which on windows are copied as rows
 
 
@@ -60,8 +62,7 @@ def conv_transpose(
         return NotImplemented
     win = image_windows(x, w, strides, padding, output_padding, dilation_rate, data_format)
     x = last(x, data_format)
-    out = np.zeros((len(x), *win.image, w.shape[-2]), x.dtype)
-    _lay(np.ascontiguousarray(x), w, win, out)
+    out = _laid(np.ascontiguousarray(x), w, win)
     finisher(bias, activation)(out)(out)
 
     def back(g, needs_x, needs_w):
@@ -161,26 +162,68 @@ def finisher(bias, activation):
 
 def _gathered(x, w, win, finisher=None):
     """The windows on x summed and finished, and ``back``."""
-    matrix = _matrix(w)
     out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
     finish = finisher(out) if finisher else None
+    summed = _summed_in_turns if _is_signal(win) else _summed
     for block in _blocks(len(x), win, w):
-        np.matmul(_columns(block, x, win), matrix, out=rows_of(out, block))
+        summed(block, x, _matrix(w), win, out)
         if finish:
             finish(out[block])
 
     def back(g, needs_x, needs_w):
-        dx = dw = None
+        dw = np.zeros(w.shape, w.dtype) if needs_w else None
         if needs_w:
-            dw = np.zeros(matrix.shape, w.dtype)
+            matched = _matched_by_place if _is_signal(win) else _matched
             for block in _blocks(len(x), win, w):
-                dw += _columns(block, x, win).T.dot(rows_of(g, block))
-        if needs_x:
-            dx = np.zeros(x.shape, x.dtype)
-            _lay(g, w, win, dx)
-        return dx, dw
+                matched(block, x, g, win, dw)
+        return _laid(g, w, win) if needs_x else None, dw
 
     return out, back
+
+
+def _summed(block, x, matrix, win, out):
+    """A product of the columns."""
+    np.matmul(_columns(block, x, win), matrix, out=rows_of(out, block))
+
+
+def _matched(block, x, g, win, dw):
+    """Add to dw a product of the columns."""
+    dw += _columns(block, x, win).T.dot(rows_of(g, block)).reshape(dw.shape)
+
+
+def _is_signal(win) -> bool:
+    """Whether windows need not be copied: those of a long signal, one position apart.
+
+    Every k-th of the windows of length k begins where another ends, so k views of the signal hold
+    them all, each as a matrix.
+    """
+    return (
+        len(win.size) == 1
+        and win.strides == win.dilation == (1,)
+        and win.count[0] >= _LONG * win.size[0]
+    )
+
+
+def _summed_in_turns(block, x, matrix, win, out):
+    """As ``_summed``, for each of the k views on a signal."""
+    part, total, k = part_seen(block, x, win), out[block], win.size[0]
+    channels = part.shape[-1]
+    if part.strides[1:] != (channels * part.itemsize, part.itemsize):
+        part = np.ascontiguousarray(part)
+    _, step, to_next_channel = part.strides
+    for turn in range(k):
+        many = -(-(total.shape[1] - turn) // k)
+        shape, strides = (many, k * channels), (k * step, to_next_channel)
+        for sample, into in zip(part, total):
+            np.matmul(as_strided(sample[turn:], shape, strides), matrix, out=into[turn::k])
+
+
+def _matched_by_place(block, x, g, win, dw):
+    """As ``_matched``, of a signal, which is a matrix from each place on."""
+    part, g = part_seen(block, x, win), g[block]
+    for place in range(win.size[0]):
+        for sample, own in zip(part[:, place : place + g.shape[1]], g):
+            dw[place] += sample.T.dot(own)
 
 
 def _in_groups(x, w, win, groups):
@@ -207,7 +250,8 @@ def _matrix(w):
 
 def _blocks(samples, win, w):
     """The blocks of a batch, each with about ``BLOCK`` numbers in its columns or its products."""
-    numbers = max(math.prod(w.shape[:-1]), w.shape[-1])
+    copied = w.shape[-2] if _is_signal(win) else math.prod(w.shape[:-1])
+    numbers = max(copied, w.shape[-1])
     return blocks(samples, win, numbers * math.prod(win.count[1:]), BLOCK)
 
 
@@ -229,9 +273,14 @@ def _columns(block, x, win):
     return seen.reshape(-1, math.prod(size) * channels)
 
 
-def _lay(g, w, win, image):
-    """Add to the image, place by place, what every window of g gives to its places."""
+def _laid(g, w, win):
+    """An image made of what every window of g gives to its places."""
     *_, channels, filters = w.shape
+    size = len(win.size)
+    if max(win.strides) == 1 and math.prod(win.image) < _NEARLY * math.prod(win.count):
+        turned = np.swapaxes(w[(slice(None, None, -1),) * size], -1, -2)
+        return _gathered(g, turned, from_the_other_side(win))[0]
+    image = np.zeros((len(g), *win.image, channels), g.dtype)
     numbers = max(channels, filters) * math.prod(win.count[1:])
     for samples, rows in blocks(len(g), win, numbers, BLOCK):
         part = rows_of(g, (samples, rows))
@@ -250,6 +299,7 @@ def _lay(g, w, win, image):
                 for (m, n, shift), s in zip([(a, b, shift), *others], win.strides)
             ]
             into[:, *where] += laid[:, *taken]
+    return image
 
 
 @functools.lru_cache(maxsize=256)

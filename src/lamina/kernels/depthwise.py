@@ -12,8 +12,7 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from lamina.kernels.windows import blocks, overlap, part_seen, span
-from lamina.ops._windows import Windows
+from lamina.kernels.windows import blocks, from_the_other_side, overlap, part_seen, span
 
 _PIECE = 1 << 17  # numbers of the result that are done together
 
@@ -37,7 +36,7 @@ def depthwise_parts(x, w, win, finisher):
         if needs_x:
             if max(win.strides) == 1:
                 turned = w[(slice(None, None, -1),) * len(win.size)]
-                dx = _correlated(g, turned, _from_the_other_side(win))
+                dx = _correlated(g, turned, from_the_other_side(win))
             else:
                 dx = _laid(g, w, win)
             if multiplier > 1:
@@ -113,14 +112,6 @@ def _matched(x, g, win):
             total = np.einsum(one, every, part, every, kept)
             sums[place] += total.reshape(g.shape[-2:])
     return np.add.reduce(sums, axis=-2)
-
-
-def _from_the_other_side(win) -> Windows:
-    """The windows that each position of the image lies in, as windows on an image of these."""
-    reach = [(k - 1) * d for k, d in zip(win.size, win.dilation)]
-    before = tuple(r - b for r, b in zip(reach, win.before))
-    seen = tuple(n + r for n, r in zip(win.image, reach))
-    return Windows(win.count, win.image, win.size, win.strides, win.dilation, before, seen)
 
 
 def _laid(g, w, win):

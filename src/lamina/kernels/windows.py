@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from lamina.ops._windows import Windows
+
 
 def blocks(samples, win, numbers, budget):
     """Pairs of slices, of samples and of windows along the first axis, that are done together.
@@ -10,15 +12,32 @@ def blocks(samples, win, numbers, budget):
     windows takes so many ``numbers``.
     """
     count = win.count[0]
-    many = budget // max(1, numbers * count)
-    if many:
-        for start in range(0, samples, many):
-            yield slice(start, min(start + many, samples)), slice(0, count)
+    if numbers * count <= budget:
+        for samples_of_block in _even(samples, numbers * count, budget):
+            yield samples_of_block, slice(0, count)
     else:
-        some = max(1, budget // max(1, numbers))
         for sample in range(samples):
-            for start in range(0, count, some):
-                yield slice(sample, sample + 1), slice(start, min(start + some, count))
+            for rows in _even(count, numbers, budget):
+                yield slice(sample, sample + 1), rows
+
+
+def _even(length, numbers, budget):
+    """``range(length)`` in slices of nearly one length that stay within the budget."""
+    most = max(1, budget // max(1, numbers))
+    parts = -(-length // most)
+    for i in range(parts):
+        yield slice(length * i // parts, length * (i + 1) // parts)
+
+
+def from_the_other_side(win) -> Windows:
+    """The windows that each position of the image lies in, as windows on an image of these.
+
+    For windows that are one position apart.
+    """
+    reach = [(k - 1) * d for k, d in zip(win.size, win.dilation)]
+    before = tuple(r - b for r, b in zip(reach, win.before))
+    seen = tuple(n + r for n, r in zip(win.image, reach))
+    return Windows(win.count, win.image, win.size, win.strides, win.dilation, before, seen)
 
 
 def part_seen(block, x, win):
