@@ -40,7 +40,8 @@ def depthwise_parts(x, w, win, finisher):
             else:
                 dx = _laid(g, w, win)
             if multiplier > 1:
-                dx = np.add.reduce(dx.reshape(*dx.shape[:-1], -1, multiplier), axis=-1)
+                apart = dx.reshape(*dx.shape[:-1], channels // multiplier, multiplier)
+                dx = np.add.reduce(apart, axis=-1)
         return dx, dw
 
     return out, back

@@ -53,6 +53,19 @@ def part_seen(block, x, win):
     return out
 
 
+def restricted(win, rows):
+    """The rows of the image that some rows of windows see, and those windows on these alone."""
+    first, end = span((None, rows), win)
+    start, stop = max(first, 0), min(end, win.image[0])
+    some = win._replace(
+        image=(stop - start, *win.image[1:]),
+        count=(rows.stop - rows.start, *win.count[1:]),
+        before=(start - first, *win.before[1:]),
+        reach=(end - first, *win.reach[1:]),
+    )
+    return slice(start, stop), some
+
+
 def span(block, win):
     """The rows of the image, from and to, that a block sees; those off the image count too."""
     rows, s = block[1], win.strides[0]

@@ -49,10 +49,15 @@ def conv(
     Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998; padding
     is TensorFlow's, https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2.
     """
+    if activation != "linear":
+        return _activated(
+            conv, activation, x, kernel, bias, strides=strides, padding=padding,
+            dilation_rate=dilation_rate, groups=groups, data_format=data_format,
+        )  # fmt: skip
     w = conv_windows(x, kernel, strides, padding, dilation_rate, groups, data_format)
     x = padded(xp, channels_last(xp, x, data_format), w)
-    out = _sum(_mixed(xp, seen(x, w, place), kernel[place], groups) for place in w.places())
-    return _finished(xp, out, bias, data_format, activation)
+    out = _sum(_mixed(xp, seen(x, w, place), kernel[(*place, ...)], groups) for place in w.places())
+    return _finished(xp, out, bias, data_format)
 
 
 @op
@@ -77,11 +82,16 @@ def depthwise_conv(
     Raises:
         ValueError: as ``conv``.
     """
+    if activation != "linear":
+        return _activated(
+            depthwise_conv, activation, x, kernel, bias, strides=strides, padding=padding,
+            dilation_rate=dilation_rate, data_format=data_format,
+        )  # fmt: skip
     w = depthwise_windows(x, kernel, strides, padding, dilation_rate, data_format)
     x = xp.expand_dims(padded(xp, channels_last(xp, x, data_format), w), axis=-1)
-    out = _sum(seen(x, w, place) * kernel[place] for place in w.places())
+    out = _sum(seen(x, w, place) * kernel[(*place, ...)] for place in w.places())
     out = xp.reshape(out, (*out.shape[:-2], out.shape[-2] * out.shape[-1]))
-    return _finished(xp, out, bias, data_format, activation)
+    return _finished(xp, out, bias, data_format)
 
 
 @op
@@ -147,6 +157,11 @@ def conv_transpose(
 
     Source: Zeiler et al., "Deconvolutional networks", 2010; lengths are Keras's.
     """
+    if activation != "linear":
+        return _activated(
+            conv_transpose, activation, x, kernel, bias, strides=strides, padding=padding,
+            output_padding=output_padding, dilation_rate=dilation_rate, data_format=data_format,
+        )  # fmt: skip
     w = image_windows(x, kernel, strides, padding, output_padding, dilation_rate, data_format)
     x = _spread_out(xp, channels_last(xp, x, data_format), w.strides)
     # where the first window's last place lies on the image, and how far the image goes on
@@ -160,8 +175,8 @@ def conv_transpose(
     turned = xp.flip(kernel, axis=tuple(range(len(spans))))
     turned = xp.matrix_transpose(turned)
     around = windows(tuple(x.shape[1:-1]), w.size, 1, "valid", w.dilation)
-    out = _sum(xp.matmul(seen(x, around, place), turned[place]) for place in around.places())
-    return _finished(xp, out, bias, data_format, activation)
+    out = _sum(xp.matmul(seen(x, around, place), turned[(*place, ...)]) for place in around.places())
+    return _finished(xp, out, bias, data_format)
 
 
 # ---- where windows lie, with the shapes checked -------------------------------------------------
@@ -286,9 +301,11 @@ def _sum(terms):
     return functools.reduce(operator.add, terms)
 
 
-def _finished(xp, out, bias, data_format, activation):
-    """A sum of products with its bias, in the format asked for, through the activation."""
-    if bias is not None:
-        out = out + bias
-    out = as_asked(xp, out, data_format)
-    return out if activation == "linear" else getattr(activations, activation)(out)
+def _finished(xp, out, bias, data_format):
+    """A sum of products with its bias, in the format asked for."""
+    return as_asked(xp, out if bias is None else out + bias, data_format)
+
+
+def _activated(convolution, activation, *arrays, **options):
+    """An activation of what an op gives without one, by its kernel where it has one."""
+    return getattr(activations, activation)(convolution(*arrays, **options))
