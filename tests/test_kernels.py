@@ -69,6 +69,17 @@ CERTAIN = np.array(  # probabilities that are cut, above and below, beside some 
     [[1, 1e-9, 0, 0, 0], [1, 0, 0, 0, 1e-9], [0.1, 0.3, 0.2, 0.4, 0], [1e-9, 0, 0, 1, 0]]
 )
 
+POOLED = [
+    ((2, 6, 4, 3), {}),
+    ((2, 5, 7, 2), {}),
+    ((2, 7, 6, 1), {"pool_size": 3, "strides": 2, "padding": "same"}),
+    ((2, 5, 6, 3), {"pool_size": (3, 2), "strides": 1}),
+    ((2, 3, 5, 6), {"strides": 3, "data_format": "channels_first"}),
+    ((0, 4, 4, 2), {}),
+    ((2, 9, 2), {"pool_size": 4, "strides": 3, "padding": "same"}),
+    ((1, 4, 6, 5, 2), {"pool_size": (1, 2, 3)}),
+]
+
 # Name of the op, its arrays (integers get no gradient), its options.
 CASES = [
     *[(name, (normal(*shape),), {}) for name in ELEMENTWISE for shape in SHAPES
@@ -86,6 +97,7 @@ CASES = [
     *convolutions(),
     ("flatten", (normal(4, 2, 3),), {}),
     ("flatten", (normal(0, 2, 3),), {}),
+    *[("max_pool", (normal(*shape),), options) for shape, options in POOLED],
     ("rescale", (normal(4, 3),), {"scale": 0.5, "offset": -1.0}),
     ("rescale", (normal(4, 3),), {"scale": 2}),
     *[(name, (normal(4, 3), normal(4, 3)), {}) for name in

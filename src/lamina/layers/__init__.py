@@ -15,6 +15,14 @@ from lamina.layers.convolution_transpose import Conv1DTranspose, Conv2DTranspose
 from lamina.layers.dense import Dense
 from lamina.layers.dropout import Dropout
 from lamina.layers.input import Input, InputLayer
+from lamina.layers.pooling import (
+    MaxPool1D,
+    MaxPool2D,
+    MaxPool3D,
+    MaxPooling1D,
+    MaxPooling2D,
+    MaxPooling3D,
+)
 from lamina.layers.rescaling import Normalization, Rescaling
 from lamina.layers.reshaping import Flatten, Reshape
 
@@ -36,6 +44,12 @@ __all__ = [
     "InputLayer",
     "Layer",
     "LeakyReLU",
+    "MaxPool1D",
+    "MaxPool2D",
+    "MaxPool3D",
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "MaxPooling3D",
     "Normalization",
     "PReLU",
     "ReLU",

@@ -58,6 +58,7 @@ from lamina.ops.losses import (
     squared_hinge,
     sum_of_squares,
 )
+from lamina.ops.pooling import max_pool
 from lamina.ops.preparing import flatten, rescale
 from lamina.ops.softmaxes import log_softmax, softmax, sparsemax
 from lamina.ops.special import erf
@@ -92,6 +93,7 @@ __all__ = [
     "log_cosh",
     "log_sigmoid",
     "log_softmax",
+    "max_pool",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
