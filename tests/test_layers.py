@@ -391,6 +391,14 @@ CONFIGURED = [
     lambda: layers.PReLU("ones", "l1", "non_neg", shared_axes=1),
     lambda: layers.ELU(0.3),
     lambda: layers.Softmax(axis=0),
+    *(lambda kind=kind: kind(4, 2, 2, "same", name=kind.__name__) for kind in (
+        layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.SeparableConv1D,
+        layers.SeparableConv2D)),
+    *(lambda kind=kind: kind(4, 3, 2, "same", output_padding=1, kernel_regularizer="l2")
+      for kind in (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)),
+    *(lambda kind=kind: kind(2, padding="same", depth_multiplier=2, activation="gelu",
+                             depthwise_constraint="max_norm", depthwise_initializer="he_normal")
+      for kind in (layers.DepthwiseConv1D, layers.DepthwiseConv2D)),
     *(lambda kind=kind: kind(3, 2, "same") for kind in (
         layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D)),
 ]  # fmt: skip
