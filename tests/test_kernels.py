@@ -28,6 +28,37 @@ def one_hot(*shape):
     return np.eye(shape[-1])[RNG.integers(0, shape[-1], shape[:-1])]
 
 
+def convolutions():
+    """Every form of every convolution, in one, two and three dimensions."""
+    first = {"data_format": "channels_first"}
+    for name, more, filters in (
+        ("conv", {}, (2, 3)), ("depthwise_conv", {}, (2, 2)), ("conv_transpose", {}, (3, 2)),
+    ):  # fmt: skip
+        bias = 4 if name == "depthwise_conv" else 3
+        for image in ((7,), (5, 6), (4, 3, 5)):
+            for strides, dilation in ((1, 1), (2, 1), (1, 2)):
+                padding = "same" if dilation == 2 else "valid"
+                options = {"strides": strides, "dilation_rate": dilation, "padding": padding}
+                kernel = normal(*(3, 2, 2)[: len(image)], *filters)
+                yield name, (normal(2, *image, 2), kernel, normal(bias)), {**options, **more}
+        kernel = normal(3, 2, *filters)
+        same = {"padding": "same", "strides": (3, 2)}
+        yield name, (normal(2, 2, 5, 4), kernel, normal(bias)), {**same, **first}
+        yield name, (normal(0, 5, 4, 2), kernel, None), {"activation": "relu"}
+        yield name, (normal(2, 5, 1, 2), kernel, normal(bias)), {**same, "activation": "selu"}
+        yield name, (normal(1, 2, 5, 4), kernel, normal(bias)), {**first, "activation": "softmax"}
+    causal = {"padding": "causal", "dilation_rate": 2}
+    yield "conv", (normal(2, 6, 2), normal(2, 2, 3), normal(3)), causal
+    yield "depthwise_conv", (normal(2, 6, 2), normal(2, 2, 3), normal(6)), causal
+    yield "conv", (normal(1, 140, 2), normal(2, 2, 3), normal(3)), {"padding": "same"}  # in turns
+    yield "conv", (normal(2, 4, 4, 40), normal(1, 1, 40, 2), None), {"activation": "tanh"}
+    yield "conv", (normal(2, 4, 4, 4), normal(3, 3, 2, 6), normal(6)), {"groups": 2}
+    yield "conv", (normal(2, 4, 4, 4), normal(3, 3, 1, 8), normal(8)), {"groups": 4, "strides": 2}
+    for p in (0, 1):
+        options = {"strides": 2, "output_padding": p, "padding": "same"}
+        yield "conv_transpose", (normal(2, 3, 4, 2), normal(3, 2, 3, 2), None), options
+
+
 ELEMENTWISE = (
     "elu", "exponential", "gelu", "hard_sigmoid", "leaky_relu", "log_sigmoid", "log_softmax",
     "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "tanh",
@@ -82,6 +113,7 @@ CASES = [
       for lead in ((2,), (5, 2), (0,))
       for activation in ("linear", "relu", "selu", "softmax", "tanh")],
     ("dense", (normal(5, 3), normal(3, 4), None), {"activation": "sigmoid"}),
+    *convolutions(),
     ("flatten", (normal(4, 2, 3),), {}),
     ("flatten", (normal(0, 2, 3),), {}),
     *[(name, (normal(*shape),), options) for shape, options in POOLED

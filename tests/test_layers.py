@@ -410,6 +410,14 @@ CONFIGURED = [
     lambda: layers.RandomErasing(0.5, 0.2, (1.0, 2.0, 3.0), (0, 1), 1),
     lambda: layers.Permute((1,)),
     lambda: layers.RepeatVector(3),
+    *(lambda kind=kind: kind(4, 2, 2, "same", name=kind.__name__) for kind in (
+        layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.SeparableConv1D,
+        layers.SeparableConv2D)),
+    *(lambda kind=kind: kind(4, 3, 2, "same", output_padding=1, kernel_regularizer="l2")
+      for kind in (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)),
+    *(lambda kind=kind: kind(2, padding="same", depth_multiplier=2, activation="gelu",
+                             depthwise_constraint="max_norm", depthwise_initializer="he_normal")
+      for kind in (layers.DepthwiseConv1D, layers.DepthwiseConv2D)),
 ]  # fmt: skip
 
 

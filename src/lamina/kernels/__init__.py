@@ -5,6 +5,8 @@ Importing this room registers them all. A kernel earns its place by measurement.
 
 from lamina.kernels import activations as activations
 from lamina.kernels import arranging as arranging
+from lamina.kernels import convolution as convolution
+from lamina.kernels import convolution_portable as convolution_portable
 from lamina.kernels import dense as dense
 from lamina.kernels import gated as gated
 from lamina.kernels import losses as losses

@@ -24,6 +24,14 @@ from lamina.layers.bordering import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from lamina.layers.convolution import Conv1D, Conv2D, Conv3D
+from lamina.layers.convolution_separable import (
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+)
+from lamina.layers.convolution_transpose import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from lamina.layers.dense import Dense
 from lamina.layers.dropout import Dropout
 from lamina.layers.input import Input, InputLayer
@@ -90,10 +98,18 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "AvgPool3D",
+    "Conv1D",
+    "Conv1DTranspose",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Conv3D",
+    "Conv3DTranspose",
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
     "Dense",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
     "Dropout",
     "Flatten",
     "GlobalAveragePooling1D",
@@ -134,6 +150,8 @@ __all__ = [
     "Rescaling",
     "Reshape",
     "Resizing",
+    "SeparableConv1D",
+    "SeparableConv2D",
     "Softmax",
     "UpSampling1D",
     "UpSampling2D",

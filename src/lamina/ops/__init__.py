@@ -3,7 +3,7 @@
 Every op is first a definition in array-API calls, to be read; ``lamina/kernels`` makes some fast.
 """
 
-from lamina.ops._op import stop_gradient
+from lamina.autograd import stop_gradient
 from lamina.ops.activations import (
     celu,
     elu,
@@ -34,6 +34,7 @@ from lamina.ops.activations import (
     threshold,
 )
 from lamina.ops.arranging import crop, pad, permute, repeat_vector
+from lamina.ops.convolution import conv, conv_transpose, depthwise_conv, separable_conv
 from lamina.ops.crossentropies import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -83,10 +84,13 @@ __all__ = [
     "categorical_focal_crossentropy",
     "categorical_hinge",
     "celu",
+    "conv",
+    "conv_transpose",
     "cosine_similarity",
     "crop",
     "crop_each",
     "dense",
+    "depthwise_conv",
     "elu",
     "erf",
     "exponential",
@@ -122,6 +126,7 @@ __all__ = [
     "rescale",
     "resize",
     "selu",
+    "separable_conv",
     "sigmoid",
     "silu",
     "soft_shrink",
