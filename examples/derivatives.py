@@ -27,7 +27,7 @@ def closed_form(order, x):
     p = [0.0, 1.0]
     for _ in range(order):
         slope = [k * c for k, c in enumerate(p)][1:]
-        p = [a - b for a, b in zip(slope + [0.0, 0.0], [0.0, 0.0] + slope, strict=True)]
+        p = [a - b for a, b in zip([*slope, 0.0, 0.0], [0.0, 0.0, *slope], strict=True)]
     t = xp.tanh(x)
     return sum(c * t**k for k, c in enumerate(p))
 

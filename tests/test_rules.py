@@ -84,7 +84,9 @@ def test_float32_stays_on_its_backend_and_float32(backend, case):
     total = 0
     for out, plain in zip(outs, plains, strict=True):
         assert isinstance(out, lamina.Tensor) and not isinstance(plain, lamina.Tensor)
-        assert_close(out, plain)
+        # compositions round otherwise than the library's own function
+        scale = np.max(np.abs(backend.to_numpy(plain)), initial=0.0)
+        assert_close(out, plain, atol=6e-6 * scale if case.name in _namespace._COMPOSED else 0.0)
         if is_float(plain):
             assert out.requires_grad
             three = backend.asarray(3.0, "float32")

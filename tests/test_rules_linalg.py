@@ -142,15 +142,13 @@ def test_singular_values_of_zero_have_gradient_zero():
 
 
 def test_vectors_that_complete_others_have_no_derivative():
-    x = floats(4, 2)
-    weights = floats(4, 4)
-    used = weights * (np.arange(4) < 2)
+    x, weights = floats(4, 2), floats(4, 4)
     for f in (lambda x: linalg.svd(x)[0], lambda x: linalg.qr(x, mode="complete")[0]):
         assert np.isnan(gradient(lambda a, f=f: f(a) * weights, x)).all()
-        check_grads(lambda a, f=f: xp.sum(f(a) * used), x, order=1)
+        check_grads(lambda a, f=f: f(a)[:, :2] * weights[:, :2], x, order=1)
     wide = lambda a: linalg.svd(a)[2]
     assert np.isnan(gradient(lambda a: wide(a) * weights, x.T)).all()
-    check_grads(lambda a: xp.sum(wide(a) * used.T), x.T, order=1)
+    check_grads(lambda a: wide(a)[:2, :] * weights[:2, :], x.T, order=1)
 
 
 @pytest.mark.parametrize("make", [floats, complexes])
