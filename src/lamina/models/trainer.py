@@ -185,7 +185,8 @@ class Trainer(Compiled, OnBatch):
             step += 1
             if end:
                 calls.on_train_batch_end(step - 1, figures.results())
-            interrupt.check()
+            if interrupt.pressed:
+                interrupt.check()
             if bar.due(step):
                 bar.update(step, figures.results())
             if self.stop_training:
