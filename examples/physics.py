@@ -1,6 +1,6 @@
 """A network that obeys a law of physics, u'' = -u, having been shown the law and nothing else.
 
-python examples/physics.py
+    python examples/physics.py
 """
 
 import argparse
