@@ -1,7 +1,12 @@
 """The names of the array API standard that have no row in the table of derivatives.
 
-A function that is given a row leaves ``OTHERS``.
+A row takes precedence: a function that is given one need not leave the lists below.
 """
+
+VERSION = "2025.12"
+"""The version of the standard that ``lamina.xp`` is."""
+
+KNOWN_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", VERSION)
 
 # Functions whose result does not change, or only in jumps, with their arguments: no gradient.
 CONSTANT = frozenset(
@@ -32,4 +37,90 @@ ELSEWHERE = {
     "mod": "remainder",
     "power": "pow",
     "transpose": "permute_dims",
+}
+
+SIGNATURES = """
+    __array_namespace_info__()
+    all(x, /, *, axis=None, keepdims=False)
+    any(x, /, *, axis=None, keepdims=False)
+    arange(start, /, stop=None, step=1, *, dtype=None, device=None)
+    argmax(x, /, *, axis=None, keepdims=False)
+    argmin(x, /, *, axis=None, keepdims=False)
+    argsort(x, /, *, axis=-1, descending=False, stable=True)
+    asarray(obj, /, *, dtype=None, device=None, copy=None)
+    bitwise_and(x1, x2, /)
+    bitwise_invert(x, /)
+    bitwise_left_shift(x1, x2, /)
+    bitwise_or(x1, x2, /)
+    bitwise_right_shift(x1, x2, /)
+    bitwise_xor(x1, x2, /)
+    broadcast_arrays(*arrays)
+    broadcast_shapes(*shapes)
+    can_cast(from_, to, /)
+    ceil(x, /)
+    conj(x, /)
+    copysign(x1, x2, /)
+    count_nonzero(x, /, *, axis=None, keepdims=False)
+    cumulative_prod(x, /, *, axis=None, dtype=None, include_initial=False)
+    diff(x, /, *, axis=-1, n=1, prepend=None, append=None)
+    empty(shape, *, dtype=None, device=None)
+    empty_like(x, /, *, dtype=None, device=None)
+    equal(x1, x2, /)
+    eye(n_rows, n_cols=None, /, *, k=0, dtype=None, device=None)
+    finfo(type, /)
+    floor(x, /)
+    floor_divide(x1, x2, /)
+    from_dlpack(x, /, *, device=None, copy=None)
+    full(shape, fill_value, *, dtype=None, device=None)
+    full_like(x, /, fill_value, *, dtype=None, device=None)
+    greater(x1, x2, /)
+    greater_equal(x1, x2, /)
+    iinfo(type, /)
+    imag(x, /)
+    isdtype(dtype, kind)
+    isfinite(x, /)
+    isin(x1, x2, /, *, invert=False)
+    isinf(x, /)
+    isnan(x, /)
+    less(x1, x2, /)
+    less_equal(x1, x2, /)
+    linspace(start, stop, /, num, *, dtype=None, device=None, endpoint=True)
+    logical_and(x1, x2, /)
+    logical_not(x, /)
+    logical_or(x1, x2, /)
+    logical_xor(x1, x2, /)
+    meshgrid(*arrays, indexing="xy")
+    nextafter(x1, x2, /)
+    nonzero(x, /)
+    not_equal(x1, x2, /)
+    ones(shape, *, dtype=None, device=None)
+    ones_like(x, /, *, dtype=None, device=None)
+    real(x, /)
+    repeat(x, repeats, /, *, axis=None)
+    result_type(*arrays_and_dtypes)
+    round(x, /)
+    searchsorted(x1, x2, /, *, side="left", sorter=None)
+    sign(x, /)
+    signbit(x, /)
+    sort(x, /, *, axis=-1, descending=False, stable=True)
+    trunc(x, /)
+    unique_all(x, /)
+    unique_counts(x, /)
+    unique_inverse(x, /)
+    unique_values(x, /)
+    unstack(x, /, *, axis=0)
+    zeros(shape, *, dtype=None, device=None)
+    zeros_like(x, /, *, dtype=None, device=None)
+    linalg.eig(x, /)
+    linalg.eigvals(x, /)
+    linalg.matrix_rank(x, /, *, rtol=None)
+    fft.fftfreq(n, /, *, d=1.0, dtype=None, device=None)
+    fft.rfftfreq(n, /, *, d=1.0, dtype=None, device=None)
+"""
+"""The standard's signatures of what has no row; a row brings its own."""
+
+SIGNATURES = {
+    name: signature.removesuffix(")")
+    for name, _, signature in (line.strip().partition("(") for line in SIGNATURES.split("\n"))
+    if name
 }
