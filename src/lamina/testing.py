@@ -87,13 +87,14 @@ def check_grads(
 
     and from order 2 on the same is asked of the gradient, as a function of ``args``. A gradient
     that is wrong by one part in a thousand fails. f must be smooth within ``eps`` of ``args``.
+    For complex numbers <a, b> is Re(conj(a) b), and w and v have imaginary parts too.
 
     Args:
         f: a function of ``args`` that returns an array, or a tuple, list or dict of arrays.
         args: a tuple of arrays of any backend, tensors, Python floats, or lists, tuples and dicts
             of these. What is not floating point is a constant, passed on as it is. Everything else
-            reaches f as a tensor in float64, whatever its own precision: in less, differences have
-            no digits left. Python floats go to the backend of the first array.
+            reaches f as a tensor in float64 or complex128, whatever its own precision: in less,
+            differences have no digits left. Python floats go to the backend of the first array.
         order: the highest order of derivative to check.
         rtol: allowed difference relative to the derivative along v.
         atol: allowed difference where that derivative is near 0.
@@ -103,7 +104,7 @@ def check_grads(
     Raises:
         AssertionError: naming the argument, the order, both values along v, and the element that
             differs most.
-        TypeError: where no argument is floating point, or one is complex.
+        TypeError: where no argument is floating point.
 
     Example:
         >>> lamina.testing.check_grads(lamina.xp.tanh, (x,))
@@ -144,7 +145,7 @@ class _Check:
             if not backend.is_array(raw) or not _is_float(raw):
                 continue
             weights = self._random(raw, "w", count)
-            term = lamina.xp.sum(out * weights)
+            term = lamina.xp.sum(_inner(weights, out))
             total, count = term if total is None else total + term, count + 1
         if total is None:
             raise TypeError("check_grads needs a function that returns floating-point arrays")
@@ -163,7 +164,7 @@ class _Check:
                 )
             direction = self._random(x, "v", i)
             numeric = self._difference(i, direction)
-            exact = _number(lamina.xp.sum(g * direction))
+            exact = _number(lamina.xp.sum(_inner(g, direction)))
             if not self._agree(exact, numeric):
                 raise AssertionError(
                     f"{title} with respect to {path} is wrong:\n"
@@ -189,11 +190,12 @@ class _Check:
         exact = place.to_numpy(_raw(g))
         if not 1 < exact.size <= _LARGEST_LISTED:
             return ""
-        numeric = np.empty_like(exact)
+        numeric = np.zeros_like(exact)
         for index in np.ndindex(exact.shape):
-            unit = np.zeros_like(exact)
-            unit[index] = 1.0
-            numeric[index] = self._difference(i, place.asarray(unit, x.dtype))
+            for part in (1.0, 1.0j)[: 1 + np.iscomplexobj(exact)]:
+                unit = np.zeros_like(exact)
+                unit[index] = part
+                numeric[index] += part * self._difference(i, place.asarray(unit, x.dtype))
         off = np.nan_to_num(np.abs(exact - numeric), nan=np.inf)
         worst = tuple(map(int, np.unravel_index(np.argmax(off), off.shape)))
         return f"\n  at the worst element {worst} {_compared(exact[worst], numeric[worst])}"
@@ -201,7 +203,10 @@ class _Check:
     def _random(self, like, *stream):
         """Random numbers of the shape, dtype and device of ``like``."""
         generator = backend.random.Generator(*self.stream, *stream)
-        return backend.of(like).asarray(generator.normal(like.shape, dtype="float64"), like.dtype)
+        numbers = generator.normal(like.shape, dtype="float64")
+        if _is_complex(like):
+            numbers = numbers + 1j * generator.normal(like.shape, dtype="float64")
+        return backend.of(like).asarray(numbers, like.dtype)
 
 
 def _take_leaves(value, path, place, leaves):
@@ -214,11 +219,10 @@ def _take_leaves(value, path, place, leaves):
     raw = place.asarray(value, "float64") if type(value) is float else _raw(value)
     if not backend.is_array(raw):
         return value
-    if backend.namespace(raw).isdtype(raw.dtype, "complex floating"):
-        raise TypeError(f"check_grads is for real numbers, got {_kind(raw)} as {path}")
     if not _is_float(raw):
         return value
-    leaves.append((path, backend.of(raw).asarray(raw, "float64")))
+    wide = "complex128" if _is_complex(raw) else "float64"
+    leaves.append((path, backend.of(raw).asarray(raw, wide)))
     return _LEAF
 
 
@@ -251,7 +255,16 @@ def _raw(value):
 
 
 def _is_float(array) -> bool:
-    return backend.namespace(array).isdtype(array.dtype, "real floating")
+    return backend.namespace(array).isdtype(array.dtype, ("real floating", "complex floating"))
+
+
+def _is_complex(array) -> bool:
+    return backend.namespace(array).isdtype(array.dtype, "complex floating")
+
+
+def _inner(a, b):
+    """Re(conj(a) b), element by element; ``b`` may be a tensor."""
+    return lamina.xp.real(b * lamina.xp.conj(a)) if _is_complex(_raw(a)) else b * a
 
 
 def _number(value) -> float:

@@ -14,6 +14,7 @@ from lamina import backend
 from lamina.autograd import _debug
 from lamina.autograd._tensor import Tensor
 from lamina.backend import scatter
+from lamina.backend.cofactors import cofactors
 
 clock = itertools.count()
 """Numbers everything that happens: nodes when made, parameters when changed in place."""
@@ -54,6 +55,16 @@ OWN = object()
 """Stands for a node's own vertex among what the node keeps, which would otherwise be a cycle."""
 
 
+class Part:
+    """Stands, like `OWN`, for one of a node's several results."""
+
+    __slots__ = ("count", "position")
+
+    def __init__(self, position, count):
+        self.position = position
+        self.count = count
+
+
 class Node:
     """One recorded step. ``edges`` are tuples whose first item is the vertex of an argument.
 
@@ -73,7 +84,10 @@ class Node:
 
 
 class RuleNode(Node):
-    """A function of the standard. Edges: (vertex, rule, names of what it uses, shape, dtype)."""
+    """A function of the standard. Edges: (vertex, rule, names of what it uses, shape, dtype).
+
+    Of a function with several results ``g`` is the list of their gradients, None where none came.
+    """
 
     __slots__ = ("kept", "xp")
 
@@ -212,7 +226,8 @@ def sweep(roots, wanted=None, create_graph=False) -> dict:
             if type(node) is Output:
                 parent = node.edges[0][0]
                 parts = gradients.setdefault(parent, [None] * node.count)
-                parts[node.position] = g
+                before = parts[node.position]  # of a result that its own rules used as well
+                parts[node.position] = g if before is None else before + g
                 continue
             for vertex, gradient in node.pull_tensors(g) if create_graph else node.pull(g):
                 if gradient is None:
@@ -290,6 +305,8 @@ def _revive(value, vertex, node):
         return value
     if vertex is OWN:
         vertex = node
+    elif type(vertex) is Part:
+        vertex = Output(node, vertex.position, vertex.count)
     elif vertex.changed_at > node.index:
         raise _changed(node)
     return Tensor._of(value, vertex)
@@ -299,6 +316,10 @@ def _fit(xp, g, shape, dtype):
     """Undo broadcasting and promotion: ``g`` in the argument's own shape and dtype."""
     if g.shape != shape:
         g = sum_to(xp, g, shape)
+    if g.dtype == dtype:
+        return g
+    if xp.isdtype(g.dtype, "complex floating") and not xp.isdtype(dtype, "complex floating"):
+        g = xp.real(g)
     return g if g.dtype == dtype else xp.astype(g, dtype)
 
 
@@ -319,13 +340,26 @@ class _Plain:
         self._xp = xp
 
     def __getattr__(self, name):
-        found = BEYOND.get(name) or getattr(self._xp, name)
+        found = BEYOND.get(name) or raw_function(self._xp, name)
         setattr(self, name, found)
         return found
 
 
 BEYOND = {name: getattr(scatter, name) for name in ("add_along_axis", "add_at", "setitem_zeros")}
+BEYOND["cofactors"] = cofactors
 """Functions on raw arrays that have rules and are not the standard's; primitives add theirs."""
+
+
+DIFFERENT = frozenset(("argsort", "sort"))
+"""Functions with rules, or used by them, that NumPy itself has with other parameters."""
+
+
+def raw_function(xp, name: str):
+    """The function ``name`` of a raw namespace, which may lie in an extension: "linalg.qr"."""
+    found = backend.whole(xp) if name in DIFFERENT else xp
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
 
 
 @functools.cache
