@@ -108,6 +108,9 @@ class Info:
         return self._place.device if device is None else device
 
 
+QUESTIONS = frozenset("__array_namespace_info__ can_cast finfo iinfo isdtype result_type".split())
+
+
 @functools.cache
 def questions(home) -> dict:
     """The functions of this file by name; ``home`` gives the backend to ask where none is named."""

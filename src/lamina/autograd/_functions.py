@@ -19,9 +19,27 @@ from lamina.autograd._tape import (
     vertex_of,
 )
 from lamina.autograd._tensor import FLOATING, Tensor
+from lamina.backend._backend import _namespaces as SPACES
 
-NUMBERS = (int, float, bool, complex, type(None))
+NUMBERS = frozenset((int, float, bool, complex, type(None)))
 """The types that may stand among arrays and belong to no library."""
+
+COMPOSED: dict[str, object] = {}
+"""Functions that are made of others, by name; ``_composed.py`` and ``_definitions.py`` fill it."""
+
+
+@functools.cache
+def function(name: str):
+    """The function ``name`` of the standard, for arrays and tensors; made on first use."""
+    if name in ("concat", "stack"):
+        return of_list(name)
+    if name in RULES:
+        return with_rules(name)
+    if name in COMPOSED:
+        return COMPOSED[name]
+    from lamina.autograd._unruled import without_rule
+
+    return without_rule(name)
 
 
 def with_rules(name: str):
@@ -82,8 +100,11 @@ def _applier(name, arrays, options, raw_call):
                 tensors = True
                 tracked = tracked or argument.requires_grad
                 argument = argument.data
-            if xp is None and type(argument) not in NUMBERS:
-                xp = backend.namespace(argument)
+            if type(argument) not in NUMBERS:
+                if xp is None:
+                    xp = backend.namespace(argument)
+                elif SPACES.get(type(argument)) is not xp:
+                    refuse_libraries(name, xp, (*raws, argument))
             raws.append(argument)
         for setting in settings:
             if isinstance(setting, Tensor):
@@ -102,7 +123,7 @@ def _applier(name, arrays, options, raw_call):
         try:
             out = raw_call(call, *raws, *settings)
         except Exception:
-            _refuse_mixture(name, raws)
+            refuse_mixture(name, raws)
             raise
         if _debug.enabled:
             _debug.check_result(name, out, raws)
@@ -184,15 +205,37 @@ def _rebuilder(name, results):
     return lambda parts: made(*parts)
 
 
-def _refuse_mixture(name, raws) -> None:
+def refuse_mixture(name, arrays) -> None:
     """Raise where ``name`` failed because its arrays lie on several backends or devices."""
-    places = dict.fromkeys(str(backend.of(raw)) for raw in raws if backend.is_array(raw))
+    places = dict.fromkeys(str(backend.of(raw)) for raw in arrays if backend.is_array(raw))
     if len(places) > 1:
-        first = next(iter(places))
-        raise ValueError(
-            f"{name} needs arrays on one backend and device, got {' and '.join(places)}: "
-            f"move them to one, for example with lamina.backend.get({first!r}).asarray(x)"
-        )
+        raise _mixture(name, places)
+
+
+def refuse_libraries(name, xp, arrays) -> None:
+    """Raise where an array is not of the library ``xp``, before that converts it unasked."""
+    for array in arrays:
+        if type(array) in NUMBERS or SPACES.get(type(array)) is xp or not backend.is_array(array):
+            continue
+        if backend.namespace(array) is not xp and not _is_scalar(array):
+            raise _mixture(name, dict.fromkeys(str(backend.of(a)) for a in _arrays_among(arrays)))
+
+
+def _arrays_among(values):
+    return [value for value in values if backend.is_array(value) and not _is_scalar(value)]
+
+
+def _is_scalar(array) -> bool:
+    """Whether it is one of NumPy's numbers, which other libraries take as they take Python's."""
+    return type(array).__module__ == "numpy" and not hasattr(array, "__array_finalize__")
+
+
+def _mixture(name, places):
+    first = next(iter(places))
+    return ValueError(
+        f"{name} needs arrays on one backend and device, got {' and '.join(places)}: "
+        f"move them to one, for example with lamina.backend.get({first!r}).asarray(x)"
+    )
 
 
 def _constant(name, setting):

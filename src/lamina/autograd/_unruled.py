@@ -4,57 +4,56 @@ On raw arrays they are the raw ones. Of tensors they give constants; those that 
 gradient by it (``_standard.OTHERS``) refuse tensors that require one.
 """
 
+import functools
+
 from lamina import backend
+from lamina.autograd import _rules
+from lamina.autograd._functions import NUMBERS, named, refuse_libraries, refuse_mixture
 from lamina.autograd._standard import CONSTANT, SIGNATURES
-from lamina.autograd._tape import mode
+from lamina.autograd._tape import DIFFERENT, mode
 from lamina.autograd._tensor import Tensor
 from lamina.backend._backend import _namespaces as SPACES
 
-NUMBERS = (int, float, bool, complex, type(None))
-"""The types that may stand among arrays and belong to no library."""
-
-_ARRAYS = ("x", "x1", "x2", "repeats", "sorter", "rtol")
+_ARRAYS = ("x", "x1", "x2", "sorter", "rtol")
 """Parameters that are arrays, or may be."""
-
-_DIFFERENT = frozenset(("argsort", "sort", "fft.fftfreq", "fft.rfftfreq"))
-"""Functions that NumPy itself has with other parameters than the standard's."""
 
 
 def parts(signature: str):
     """The names of the parameters, and the arguments that hand them on: "x, axis=axis"."""
     parameters, call, keyword = [], [], False
     for part in signature.split(", "):
-        if part == "/":
+        if part == "/" or part.startswith("*"):
             keyword = True
-        elif part != "*":
+            if len(part) > 1:
+                parameters.append(part)
+                call.append(part)
+        else:
             parameter = part.partition("=")[0]
             parameters.append(parameter)
             call.append(f"{parameter}={parameter}" if keyword else parameter)
     return parameters, ", ".join(call)
 
 
-def made(name: str, signature: str, body: str, about: str, **scope):
+def made(name: str, signature: str, body: str, doc: str, **scope):
     """The function ``name`` of the standard with this signature and body."""
     short = name.rpartition(".")[2]
     exec(f"def {short}({signature}):\n{body}", scope)
-    function = scope[short]
-    place = name.rpartition(".")[0]
-    function.__module__ = f"lamina.xp.{place}" if place else "lamina.xp"
-    function.__qualname__ = short
-    function.__doc__ = about
-    return function
+    return named(scope[short], name, doc)
 
 
+@functools.cache
 def without_rule(name: str):
     """The function ``name`` without derivative: of constants it gives constants, else it refuses.
 
     ``name`` may be that of an extension's function, as in "linalg.eig".
     """
-    signature = SIGNATURES[name]
+    signature = SIGNATURES.get(name) or _rules.SIGNATURES[name]
+    if signature.startswith("*"):
+        return _of_many(name, signature)
     parameters, call = parts(signature)
     arrays = [p for p in parameters if p in _ARRAYS]
     listed = "".join(f"{a}, " for a in arrays)
-    space = "whole(space)" if name in _DIFFERENT else "space"
+    space = "whole(space)" if name in DIFFERENT else "space"
     alike = "".join(
         f" and (type({a}) in NUMBERS or SPACES.get(type({a})) is space)" for a in arrays[1:]
     )
@@ -87,6 +86,19 @@ def without_rule(name: str):
     )
 
 
+def _of_many(name: str, signature: str):
+    """A function without rule of any number of arrays."""
+    parameters, call = parts(signature)
+    return made(
+        name,
+        signature,
+        f"    return slow(NAME, {parameters[0][1:]}, lambda space, *arrays: space.{name}({call}))",
+        f"The standard's ``{name}``.",
+        NAME=name,
+        slow=_of_tensors,
+    )
+
+
 def _of_tensors(name, arguments, raw_call):
     """``name`` where a tensor, or a library seen for the first time, is among the arguments."""
     tensors = False
@@ -99,43 +111,14 @@ def _of_tensors(name, arguments, raw_call):
                     "pass x.detach() if a constant is meant"
                 )
     raws = [raw(argument) for argument in arguments]
-    refuse_mixed_libraries(name, raws)
     space = namespace_among(raws)
+    refuse_libraries(name, space, raws)
     try:
         out = raw_call(space, *raws)
     except Exception:
         refuse_mixture(name, raws)
         raise
     return wrap(out) if tensors else out
-
-
-def refuse_mixture(name, arrays) -> None:
-    """Raise where ``name`` failed because its arrays lie on several backends or devices."""
-    places = dict.fromkeys(str(backend.of(raw)) for raw in arrays if backend.is_array(raw))
-    if len(places) > 1:
-        raise _mixture(name, places)
-
-
-def refuse_mixed_libraries(name, raws) -> None:
-    """Raise where the arrays are those of several libraries, before one converts the other's."""
-    spaces = {backend.namespace(r) for r in raws if type(r) not in NUMBERS and backend.is_array(r)}
-    if len(spaces) > 1:
-        arrays = [raw for raw in raws if backend.is_array(raw) and hasattr(raw, "shape")]
-        if len({backend.namespace(a) for a in arrays if a.shape or not _is_scalar(a)}) > 1:
-            raise _mixture(name, dict.fromkeys(str(backend.of(raw)) for raw in arrays))
-
-
-def _is_scalar(array) -> bool:
-    """Whether it is one of NumPy's numbers, which other libraries take as they take Python's."""
-    return type(array).__module__ == "numpy" and not hasattr(array, "__array_finalize__")
-
-
-def _mixture(name, places):
-    first = next(iter(places))
-    return ValueError(
-        f"{name} needs arrays on one backend and device, got {' and '.join(places)}: "
-        f"move them to one, for example with lamina.backend.get({first!r}).asarray(x)"
-    )
 
 
 def items(values):
