@@ -63,7 +63,8 @@ def sign(xp, x, /):
     if x.dtype not in complex_dtypes(backend.namespace(x.data)):
         return without_rule("sign")(x)
     size = xp.abs(x)
-    return x / xp.where(size == 0, xp.ones_like(size), size)
+    zero = size == 0  # of which the standard wants 0 + 0j, whatever the signs
+    return xp.where(zero, xp.zeros_like(x), x / xp.where(zero, xp.ones_like(size), size))
 
 
 # ---- sets -------------------------------------------------------------------------------------
