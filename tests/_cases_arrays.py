@@ -100,8 +100,8 @@ def others():
         yield Case("sort", x, axis=0, descending=True)
     yield Case("sort", f(2, 3, 4), axis=1, stable=False)
     for name in ("unique_values", "unique_counts", "unique_inverse", "unique_all"):
-        yield Case(name, np.asarray([[0.5, 2.0, 0.25], [2.5, -1.0, 1.5]]))
-        yield Case(name, f(0))
+        yield Case(name, np.asarray([[0.5, 2.0, 0.25], [2.5, -1.0, 1.5]]), after=of_the_set)
+        yield Case(name, f(0), after=of_the_set)
     # ---- products ----
     for s1, s2 in [
         ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 4)), ((5, 2, 3), (3,)),
@@ -252,3 +252,9 @@ def others():
     yield Case("take_along_axis", f(3, 4), integers([0, -1]), axis=1)
     yield Case("take_along_axis", f(1, 4), integers([0, 1], [2, 2], [3, 0]))
     yield Case("add_along_axis", f(3, 2), integers([0, 1], [2, 2], [3, 0]), (3, 4), -1)
+
+
+def of_the_set(xp, out):
+    """What does not change with the order of values, which the standard leaves open."""
+    values = out[0] if isinstance(out, tuple) else out
+    return xp.sum(values**3)

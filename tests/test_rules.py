@@ -85,7 +85,9 @@ def test_float32_stays_on_its_backend_and_float32(backend, case):
     total = 0
     for out, plain in zip(outs, plains, strict=True):
         assert isinstance(out, lamina.Tensor) and not isinstance(plain, lamina.Tensor)
-        assert_close(out, plain)
+        # compositions round otherwise than the library's own function
+        scale = np.max(np.abs(backend.to_numpy(plain)), initial=0.0)
+        assert_close(out, plain, atol=6e-6 * scale if case.name in _functions.COMPOSED else 0.0)
         if is_float(plain):
             assert out.requires_grad
             three = backend.asarray(3.0, "float32")
@@ -146,6 +148,7 @@ def test_signatures_are_the_standards(name):
 
 
 def test_rows_outside_the_standard_are_known():
+    assert lamina.ops.erf  # a primitive, with a row once it is there
     helpers = {"add_along_axis", "add_at", "cofactors", "getitem", "setitem_zeros"}
     assert set(RULES) - set(STANDARD) == helpers | {"erf"}
 
@@ -244,9 +247,56 @@ def test_abs_is_flat_at_zero():
     assert_close(gradient(lxp.abs, numbers(-2, 0, 3)), numbers(-1, 0, 1))
 
 
+def test_what_is_a_length_is_flat_at_zero():
+    zero = numbers(0, 0)
+    for g in lamina.grad(lambda a, b: lxp.sum(lxp.hypot(a, b)), (0, 1))(zero, numbers(0, 2)):
+        assert g[0] == 0
+    assert_close(gradient(lxp.std, numbers(3, 3, 3)), numbers(0, 0, 0))
+    assert_close(gradient(lambda a: lxp.std(a, axis=1), numbers([3, 3], [1, 3])),
+                 numbers([0, 0], [-0.5, 0.5]))  # fmt: skip
+    assert_close(gradient(lxp.copysign, numbers(-2, 0, 3), numbers(-1, -1, -1)), numbers(1, 0, -1))
+
+
+def test_roots_logarithms_and_powers_have_their_limits_at_zero():
+    inf = np.full(1, np.inf)
+    with np.errstate(divide="ignore"):
+        for f in (lxp.sqrt, lxp.log, lambda a: a**0.5):
+            assert_close(gradient(f, numbers(0)), inf)
+
+
+def test_sorting_follows_a_stable_sort_at_ties():
+    x, weights = numbers(2, 1, 2, 1), numbers(1, 10, 100, 1000)
+    up = gradient(lambda a: lxp.sort(a) * weights, x)
+    assert_close(up, numbers(100, 1, 1000, 10))
+    down = gradient(lambda a: lxp.sort(a, descending=True) * weights, x)
+    assert_close(down, numbers(1, 100, 10, 1000))
+    median = gradient(lambda a: lxp.sort(a)[1], numbers(5, 3, 3))
+    assert_close(median, numbers(0, 0, 1))
+
+
+def test_the_first_of_equals_stands_for_its_value(backend):
+    x = backend.asarray(numbers([2, 1], [2, 1]))
+    g = gradient(lambda a: lxp.sort(lxp.unique_values(a)) ** 2, x)
+    assert_close(g, backend.asarray(numbers([4, 2], [0, 0])))
+
+
+@pytest.mark.parametrize("scale", [1, 10])
+def test_products_of_many_take_linear_time(scale):
+    n = 20_000 * scale  # squares of this many would not fit in memory
+    x = np.full(n, 1.0)
+    x[7] = 0.5
+    expected = np.full(n, 0.5)
+    expected[7] = 1.0
+    assert_close(gradient(lxp.prod, x), expected)
+    g = gradient(lambda a: lxp.cumulative_prod(a)[-1], x)
+    assert_close(g, expected)
+
+
 def test_prod_with_zeros():
-    assert_close(gradient(lxp.prod, numbers(2, 0, 3)), numbers(0, 6, 0))
-    assert_close(gradient(lxp.prod, numbers(2, 0, 0)), numbers(0, 0, 0))
+    for prod in (lxp.prod, lambda a: lxp.cumulative_prod(a)[-1]):
+        for x, first in (((2, 0, 3), (0, 6, 0)), ((2, 0, 0), (0, 0, 0)), ((0,), (1,))):
+            assert_close(gradient(prod, numbers(*x)), numbers(*first))
+        check_grads(prod, numbers(2, 0, 3, 0), order=3)
 
 
 @pytest.mark.parametrize("form", [float, int, np.asarray], ids=["float", "int", "array"])
@@ -277,6 +327,22 @@ def test_where_ignores_what_the_other_branch_holds():
     assert_close(good, numbers(0, 4, 6))
 
 
+def test_the_branch_not_taken_gives_nan_where_its_own_derivative_is_not_finite():
+    x = numbers(-1, 0, 2)
+
+    def trap(a):
+        return lxp.where(a > 0, lxp.log(a), 0.0)
+
+    def remedy(a):
+        return lxp.where(a > 0, lxp.log(lxp.where(a > 0, a, 1.0)), 0.0)
+
+    with np.errstate(all="ignore"):
+        assert_close(gradient(trap, x), numbers(0, np.nan, 0.5))
+        assert_close(trap(x), remedy(x))
+    assert_close(gradient(remedy, x), numbers(0, 0, 0.5))
+    check_grads(remedy, x[[0, 2]])
+
+
 def test_where_with_a_tensor_as_condition_and_numbers_as_branches():
     x = lamina.Tensor(numbers(-1, 2), requires_grad=True)
     assert_close(lxp.where(x > 0, 1.0, 0.0), numbers(0, 1))
@@ -301,6 +367,11 @@ def test_clip_at_its_bounds():
     assert_close(gradient(lxp.clip, x), np.ones(5))
     assert_close(gradient(lambda a: lxp.clip(a, min=1), x), numbers(0, 0, 0, 1, 1))
     assert_close(gradient(lambda a: lxp.clip(a, max=1), x), numbers(1, 1, 1, 1, 0))
+    # bounds in the wrong order: max it is
+    gx, glow, ghigh = lamina.grad(lambda *a: lxp.sum(lxp.clip(*a)), (0, 1, 2))(x, high, low)
+    assert_close(gx, np.zeros(5))
+    assert_close(glow, numbers(0))
+    assert_close(ghigh, numbers(5))
 
 
 def test_remainder_counts_whole_divisors():
@@ -361,7 +432,13 @@ def test_sums_in_another_dtype_and_casts():
         lambda a: a > 1,
         lxp.floor,
         lxp.argmax,
+        lxp.argsort,
         lxp.sign,
+        lxp.round,
+        lambda a: lxp.nextafter(a, 2 * a),
+        lambda a: lxp.searchsorted(numbers(1, 2), a),
+        lambda a: lxp.copysign(numbers(1, 2), a),
+        lambda a: lxp.linalg.matrix_rank(lxp.linalg.outer(a, a)),
     ],
 )
 def test_what_changes_in_jumps_requires_no_gradient(cast):

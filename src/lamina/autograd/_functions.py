@@ -42,8 +42,15 @@ def function(name: str):
     return without_rule(name)
 
 
+_OPTION_ARRAYS = frozenset(("condition", "indices", "repeats", "rtol"))
+"""Options that are arrays, or may be."""
+
+
 def with_rules(name: str):
-    """A function with the standard's own signature that records what it does to tensors."""
+    """A function with the standard's own signature that records what it does to tensors.
+
+    What is raw, and of one library, goes straight to the library's function.
+    """
     signature = SIGNATURES[name]
     arrays = tuple(RULES[name])
     parameters, call, keyword = [], [], False
@@ -60,12 +67,29 @@ def with_rules(name: str):
         raw_call = "x[key]"
     elif name == "astype":  # array_api_strict takes device=None for its own default, not x's
         raw_call = f"f(x, dtype, copy=copy) if device is None else {raw_call}"
-    scope = {}
+    scope = {"SPACES": SPACES, "NUMBERS": NUMBERS, "debug": _debug, "NAME": name}
     exec(f"def raw(f, {', '.join((*arrays, *options))}): return {raw_call}", scope)
     scope["apply"] = _applier(name, arrays, options, scope["raw"])
+    scope["find"], scope["refuse_mixture"] = raw_function, refuse_mixture
+    first, *others = arrays + tuple(o for o in options if o in _OPTION_ARRAYS)
+    alike = "".join(
+        f" and (SPACES.get(type({a})) is space or type({a}) in NUMBERS)" for a in others
+    )
+    found = f"space.{name}" if name not in DIFFERENT else "find(space, NAME)"
+    straight = f"""
+    space = SPACES.get(type({first}))
+    if space is not None and not debug.enabled{alike}:
+        f = {found}
+        try:
+            return {raw_call}
+        except Exception:
+            refuse_mixture(NAME, ({", ".join((first, *others))},))
+            raise
+"""
     short = name.rpartition(".")[2]
     exec(
-        f"def {short}({signature}):\n"
+        f"def {short}({signature}):"
+        f"{straight if name not in BEYOND and name != 'getitem' else ''}\n"
         f"    return apply(({', '.join(arrays)},), ({''.join(o + ', ' for o in options)}))",
         scope,
     )
@@ -83,14 +107,13 @@ def named(made, name: str, doc: str):
 
 def _applier(name, arrays, options, raw_call):
     """What runs a function on raw arrays, and keeps for its rules exactly what these name."""
-    rules = [_Rule(name, arrays, rule) for rule in RULES[name].values()]
-    place = {argument: i for i, argument in enumerate(arrays)}
-    shapes = {f"{argument}_shape": i for i, argument in enumerate(arrays)}
-    option_place = {option: i for i, option in enumerate(options)}
+    rules = [_rule(name, arrays, options, rule) for rule in RULES[name].values()]
+    holomorphic = any(plain is not conjugated for plain, conjugated, _, _ in rules)
     beyond, simple = name in BEYOND, "." not in name and name not in DIFFERENT
-    cast = option_place.get("dtype")  # to integers too, which have no derivative
+    # a cast to integers has no derivative
+    cast = options.index("dtype") if "dtype" in options else None
+    option_arrays = [i for i, option in enumerate(options) if option in _OPTION_ARRAYS]
     results = RESULTS.get(name)
-    result_place = {result: i for i, result in enumerate(results or ())}
     rebuilt = _rebuilder(name, results) if results is not None else None
 
     def apply(arguments, settings):
@@ -114,6 +137,8 @@ def _applier(name, arrays, options, raw_call):
         if xp is None:  # numbers only, as in where(mask, 1.0, 0.0)
             xp = next((backend.namespace(s) for s in settings if backend.is_array(s)), None)
             xp = xp or backend.get().xp
+        if option_arrays:
+            refuse_libraries(name, xp, [settings[i] for i in option_arrays])
         if beyond:
             call = getattr(plain(xp), name)
         elif simple:
@@ -129,39 +154,38 @@ def _applier(name, arrays, options, raw_call):
             _debug.check_result(name, out, raws)
         if not tensors:
             return out
-        if tracked and mode.enabled:
+        if tracked and mode.enabled:  # and no cast to integers
             if cast is None or settings[cast] is None or xp.isdtype(out.dtype, FLOATING):
                 return recorded(out, arguments, raws, settings, xp)
         return Tensor._of(out) if rebuilt is None else rebuilt(map(Tensor._of, out))
 
     def recorded(out, arguments, raws, settings, xp):
         edges, kept = [], {}
-        several = rebuilt is not None
-        conjugated = not several and out.dtype in complex_dtypes(xp)
+        conjugated = holomorphic and out.dtype in (_complex.get(xp) or complex_dtypes(xp))
         for argument, raw, rule in zip(arguments, raws, rules, strict=True):
-            if not (isinstance(argument, Tensor) and argument.requires_grad) or rule.plain is None:
+            if not (isinstance(argument, Tensor) and argument.requires_grad):
                 continue
-            formula = rule.conjugated if conjugated else rule.plain
-            edges.append((vertex_of(argument), formula, rule.names, raw.shape, raw.dtype))
-            for needed in rule.names:
-                if needed in kept:
-                    continue
-                if needed in place:
-                    i = place[needed]
+            formula, between, names, needs = rule
+            if formula is None:
+                continue
+            if conjugated:
+                formula = between
+            edges.append((vertex_of(argument), formula, names, raw.shape, raw.dtype))
+            for needed, kind, i in needs:
+                if kind is _ARGUMENT:
                     other = arguments[i]
                     live = isinstance(other, Tensor) and other.requires_grad
                     kept[needed] = (raws[i], vertex_of(other) if live else None)
-                elif needed == "out":
+                elif kind is _OUT:
                     kept[needed] = (out, OWN)
-                elif needed in shapes:
-                    kept[needed] = (raws[shapes[needed]].shape, None)
-                elif needed in result_place:
-                    i = result_place[needed]
-                    kept[needed] = (out[i], Part(i, len(out)))
+                elif kind is _OPTION:
+                    kept[needed] = (settings[i], None)
+                elif kind is _SHAPE:
+                    kept[needed] = (raws[i].shape, None)
                 else:
-                    kept[needed] = (settings[option_place[needed]], None)
+                    kept[needed] = (out[i], Part(i, len(out)))
         node = RuleNode(name, edges, kept, xp) if edges else None
-        if not several:
+        if rebuilt is None:
             return Tensor._of(out, node)
         count = len(out)
         return rebuilt(Tensor._of(part, Output(node, i, count)) for i, part in enumerate(out))
@@ -169,30 +193,42 @@ def _applier(name, arrays, options, raw_call):
     return apply
 
 
-class _Rule:
-    """The rule of one argument: as it stands, what it names, and for complex results.
+_ARGUMENT, _OUT, _OPTION, _SHAPE, _RESULT = range(5)
+
+
+def _rule(name, arrays, options, rule):
+    """The rule of one argument: as it stands, for complex results, what it names and where it is.
 
     Where the function is holomorphic, the adjoint of its derivative is the rule between two
     conjugations: ``_rules.py`` says why. What names no array is linear with real coefficients and
-    needs none. ``plain`` is None where the function is constant in this argument.
+    needs none. A function that is constant in this argument has None.
     """
+    if rule is None:
+        return None, None, (), ()
+    names = rule.__code__.co_varnames[2 : rule.__code__.co_argcount]
+    results = RESULTS.get(name) or ()
+    places = {"out": (_OUT, None)}
+    places |= {result: (_RESULT, i) for i, result in enumerate(results)}
+    places |= {option: (_OPTION, i) for i, option in enumerate(options)}
+    places |= {f"{argument}_shape": (_SHAPE, i) for i, argument in enumerate(arrays)}
+    places |= {argument: (_ARGUMENT, i) for i, argument in enumerate(arrays)}
+    conjugated = rule
+    if name not in ADJOINT and {*arrays, "out"} & {*names}:
+        conjugated = lambda xp, g, *used: xp.conj(rule(xp, xp.conj(g), *used))
+    return rule, conjugated, names, tuple((needed, *places[needed]) for needed in names)
 
-    __slots__ = ("conjugated", "names", "plain")
 
-    def __init__(self, name, arrays, rule):
-        self.plain = self.conjugated = rule
-        self.names = ()
-        if rule is not None:
-            self.names = rule.__code__.co_varnames[2 : rule.__code__.co_argcount]
-        if name not in ADJOINT and {*arrays, "out"} & {*self.names}:
-            self.conjugated = lambda xp, g, *used: xp.conj(rule(xp, xp.conj(g), *used))
+_complex: dict[object, frozenset] = {}
 
 
-@functools.cache
 def complex_dtypes(xp) -> frozenset:
     """The complex dtypes of a raw namespace."""
-    names = ("complex64", "complex128")
-    return frozenset(xp.empty(0, dtype=getattr(xp, n)).dtype for n in names if hasattr(xp, n))
+    found = _complex.get(xp)
+    if found is None:
+        names = [name for name in ("complex64", "complex128") if hasattr(xp, name)]
+        found = frozenset(xp.empty(0, dtype=getattr(xp, name)).dtype for name in names)
+        _complex[xp] = found
+    return found
 
 
 def _rebuilder(name, results):
@@ -218,11 +254,9 @@ def refuse_libraries(name, xp, arrays) -> None:
         if type(array) in NUMBERS or SPACES.get(type(array)) is xp or not backend.is_array(array):
             continue
         if backend.namespace(array) is not xp and not _is_scalar(array):
-            raise _mixture(name, dict.fromkeys(str(backend.of(a)) for a in _arrays_among(arrays)))
-
-
-def _arrays_among(values):
-    return [value for value in values if backend.is_array(value) and not _is_scalar(value)]
+            others = [a for a in arrays if backend.is_array(a) and not _is_scalar(a)]
+            places = [backend.name(xp), *(str(backend.of(a)) for a in others)]
+            raise _mixture(name, dict.fromkeys(places[1:] if len({*places[1:]}) > 1 else places))
 
 
 def _is_scalar(array) -> bool:

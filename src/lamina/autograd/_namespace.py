@@ -119,8 +119,8 @@ class Extension:
             raise AttributeError(name)
         full = f"{self._name}.{name}"
         if name not in EXTENSIONS[self._name]:
-            names = [f"{self._name}.{n}" for n in EXTENSIONS[self._name]]
-            close = ELSEWHERE.get(full) or nearest(full, names)
+            close = nearest(name, sorted(EXTENSIONS[self._name]))
+            close = ELSEWHERE.get(full) or (f"{self._name}.{close}" if close else None)
             advice = f": did you mean {close!r}?" if close else ""
             raise AttributeError(f"the array API standard has no {full!r}{advice}")
         if full in CREATING:

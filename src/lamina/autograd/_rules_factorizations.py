@@ -21,9 +21,13 @@ def _divided_right(xp, x, a):
 
 
 def _lost(xp, gradient, elsewhere):
-    """``gradient``, or nan where there is one ``elsewhere``, in what is no function of x."""
+    """``gradient``, or nan where there is one ``elsewhere``, in what is no function of x.
+
+    Like all rules this one is linear: the nan is a factor, so that it is seen going forward too.
+    """
     bad = xp.any(elsewhere != 0, axis=(-2, -1), keepdims=True)
-    return xp.where(bad, xp.full_like(gradient, float("nan")), gradient)
+    total = xp.sum(elsewhere, axis=(-2, -1), keepdims=True)
+    return gradient + total * xp.where(bad, float("nan"), xp.zeros_like(xp.real(total)))
 
 
 # ---- rows -------------------------------------------------------------------------------------
@@ -119,9 +123,9 @@ def _coupled(xp, inner, gaps):
 def _over_gaps(xp, dividend, gaps, used):
     """dividend / gaps, and where a gap is 0 it is 0, or nan in ``used`` places off the diagonal."""
     same = gaps == 0
-    turn = xp.where(same, xp.zeros_like(dividend), dividend / nonzero(xp, gaps))
     lost = same & used & xp.logical_not(_eye(xp, *gaps.shape[-2:], gaps))
-    return xp.where(lost, xp.full_like(turn, float("nan")), turn)
+    factor = xp.where(same, xp.zeros_like(gaps), 1.0 / nonzero(xp, gaps))
+    return dividend * xp.where(lost, xp.full_like(factor, float("nan")), factor)
 
 
 def _undo_eigh(xp, g_values, g_vectors, values, vectors):
@@ -196,7 +200,6 @@ def _turned(xp, g, u, s, vh):
     turned = u @ xp.where(_eye(xp, *inner.shape[-2:], s), phase, within)
     if u.shape[-2] > u.shape[-1]:  # out of the space that u spans
         outside = g - u @ inner
-        away = outside / nonzero(xp, columns)
         lost = (columns == 0) & (outside != 0)
-        turned = turned + xp.where(lost, xp.full_like(away, float("nan")), away)
+        turned = turned + outside * xp.where(lost, float("nan"), 1.0 / nonzero(xp, columns))
     return turned @ vh
