@@ -63,8 +63,8 @@ def sign(xp, x, /):
     if x.dtype not in complex_dtypes(backend.namespace(x.data)):
         return without_rule("sign")(x)
     size = xp.abs(x)
-    zero = size == 0  # of which the standard wants 0 + 0j, whatever the signs
-    return xp.where(zero, xp.zeros_like(x), x / xp.where(zero, xp.ones_like(size), size))
+    # of either zero the standard wants 0 + 0j, hence the sum
+    return x / xp.where(size == 0, xp.ones_like(size), size) + 0.0
 
 
 # ---- sets -------------------------------------------------------------------------------------
