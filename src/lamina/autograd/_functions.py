@@ -290,11 +290,18 @@ def of_list(name: str):
 
     def made(arrays, /, *, axis=0):
         arrays = tuple(arrays)
-        if not any(isinstance(a, Tensor) for a in arrays):
-            return getattr(backend.namespace(arrays[0]), name)(arrays, axis=axis)
         raws = [a.data if isinstance(a, Tensor) else a for a in arrays]
+        if not raws:
+            raise ValueError(f"{name} needs at least one array, got none")
         xp = backend.namespace(raws[0])
-        out = getattr(xp, name)(raws, axis=axis)
+        refuse_libraries(name, xp, raws)
+        try:
+            out = getattr(xp, name)(raws, axis=axis)
+        except Exception:
+            refuse_mixture(name, raws)
+            raise
+        if not any(isinstance(a, Tensor) for a in arrays):
+            return out
         edges = []
         kept = {"axis": (axis, None), "shapes": ([r.shape for r in raws], None)}
         if mode.enabled:

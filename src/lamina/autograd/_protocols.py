@@ -3,47 +3,73 @@
 from lamina import backend
 from lamina.autograd._functions import function, refuse_libraries, refuse_mixture
 from lamina.autograd._standard import ELSEWHERE
-from lamina.autograd._tape import Node, mode, vertex_of
+from lamina.autograd._tape import Alias, Node, mode, vertex_of
 from lamina.autograd._tensor import Tensor
-from lamina.autograd._unruled import has_tracked, items, raw
+from lamina.autograd._unruled import items, raw
+
+NoneType = type(None)
 
 # ---- writing ----------------------------------------------------------------------------------
 
 
 def _setitem(self, key, value, /):
-    """Write into a tensor that requires no gradient, as the standard has it.
+    """Write into a tensor, as the standard has it, and record that where a gradient is needed.
 
-    The tensor gets a new array, with ``value`` in its place: neither the array that it was made
-    of, nor a view, nor what a tape keeps of it, ever changes.
+    The tensor then stands for a new array, and a new place on the tape. What was computed from it
+    before keeps the old ones: neither the array that it was made of, nor a view, nor what a tape
+    keeps, ever changes, so no gradient is wrong by it.
 
     Raises:
-        TypeError: for a tensor that requires a gradient or a value that does, and for a value that
-            the dtype cannot hold, as 0.5 in integers.
+        TypeError: for a tensor whose own gradient will be asked for, and for a value that the
+            dtype cannot hold, as 0.5 in integers.
     """
-    if self.requires_grad:
+    live = isinstance(value, Tensor) and value.requires_grad and mode.enabled
+    if self.requires_grad and (type(self._node) in (NoneType, Alias) or not mode.enabled):
         raise TypeError(
-            "tensors that require a gradient are values and are never written to: build a new one, "
-            "for example lamina.xp.where(mask, new, old) or lamina.xp.concat([...])"
+            "tensors whose gradient will be asked for are values and are never written to: build a "
+            "new one, for example lamina.xp.where(mask, new, old) or lamina.xp.concat([...]), or "
+            "write into a copy, lamina.xp.asarray(x, copy=True)"
         )
-    if mode.enabled and has_tracked((value,)):
+    if live and hasattr(self, "changed"):
         raise TypeError(
-            "writing a value that requires a gradient into a constant tensor would lose that "
-            "gradient: build a new one, for example lamina.xp.where(mask, new, old) or "
-            "lamina.xp.stack([...]), or write value.detach()"
+            "a parameter cannot remember how a value was computed: write value.detach()"
         )
-    key, value = index(key), raw(value)
+    key = index(key)
+    plain = raw(value)
     xp = backend.namespace(self.data)
-    refuse_libraries("writing to a tensor", xp, (self.data, value))
-    _refuse_another_kind(xp, self.dtype, value)
+    refuse_libraries("writing to a tensor", xp, (self.data, plain))
+    _refuse_another_kind(xp, self.dtype, plain)
     data = xp.asarray(self.data, copy=True)
     try:
-        data[key] = value
+        data[key] = plain
     except Exception:
-        refuse_mixture("writing to a tensor", (self.data, value))
+        refuse_mixture("writing to a tensor", (self.data, plain))
         raise
+    if live or self.requires_grad:
+        self._node = _written(xp, self, key, value)._node
+        self.requires_grad = True
     self.data = data
     if hasattr(self, "changed"):  # a parameter
         self.changed()
+
+
+def _written(xp, x, key, value):
+    """``x`` with ``value`` at ``key``, by functions that have derivatives."""
+    for part in key if isinstance(key, tuple) else (key,):
+        if isinstance(part, list) or (getattr(part, "ndim", 0) and part.dtype != xp.bool):
+            raise TypeError(
+                "writing where arrays of numbers point has no derivative, since they may name a "
+                "place twice: write by a mask or slices, or use lamina.xp.where"
+            )
+    there = xp.zeros(x.shape, dtype=xp.bool, device=x.device)
+    there[key] = True
+    shape = tuple(there[key].shape)
+    old = Tensor._of(x.data, x._node)
+    if not isinstance(value, Tensor):
+        value = Tensor._of(xp.asarray(value, dtype=x.dtype, device=x.device))
+    value = function("broadcast_to")(function("astype")(value, x.dtype), shape)
+    laid = function("setitem_zeros")(value, key, tuple(x.shape))
+    return function("where")(there, laid, old)
 
 
 _KINDS = ("bool", "integral", "real floating", "complex floating")
