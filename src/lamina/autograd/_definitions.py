@@ -10,32 +10,29 @@ import inspect
 import math
 
 from lamina import backend
-from lamina.autograd._functions import complex_dtypes, named
-from lamina.autograd._namespace import (
-    _COMPOSED,
-    _has_tracked,
-    _namespace_among,
-    _without_rules,
-    differentiable,
-)
+from lamina.autograd._functions import COMPOSED, complex_dtypes, named
+from lamina.autograd._namespace import differentiable
 from lamina.autograd._tape import mode
+from lamina.autograd._unruled import SPACES, has_tracked, namespace_among, without_rule
 
 
 def composed(name: str):
     """Make a function of the standard of its definition."""
 
     def register(definition):
-        raw = _without_rules(name)
+        raw = without_rule(name)
 
         @functools.wraps(definition)
         def made(*args, **kwargs):
-            if not (mode.enabled and _has_tracked((*args, *kwargs.values()))):
+            if args and type(args[0]) in SPACES and name != "meshgrid":
                 return raw(*args, **kwargs)
-            return definition(differentiable(_namespace_among(args)), *args, **kwargs)
+            if not (mode.enabled and has_tracked((*args, *kwargs.values()))):
+                return raw(*args, **kwargs)
+            return definition(differentiable(namespace_among(args)), *args, **kwargs)
 
         _, *rest = inspect.signature(definition).parameters.values()
         made.__signature__ = inspect.Signature(rest)
-        _COMPOSED[name] = named(made, name, definition.__doc__)
+        COMPOSED[name] = named(made, name, definition.__doc__)
         return made
 
     return register
@@ -64,9 +61,10 @@ def meshgrid(xp, *arrays, indexing="xy"):
 def sign(xp, x, /):
     """The standard's ``sign``: x / |x| of complex numbers, a constant of real ones; 0 at 0."""
     if x.dtype not in complex_dtypes(backend.namespace(x.data)):
-        return _without_rules("sign")(x)
+        return without_rule("sign")(x)
     size = xp.abs(x)
-    return x / xp.where(size == 0, xp.ones_like(size), size)
+    # of either zero the standard wants 0 + 0j, hence the sum
+    return x / xp.where(size == 0, xp.ones_like(size), size) + 0.0
 
 
 # ---- sets -------------------------------------------------------------------------------------
@@ -75,27 +73,27 @@ def sign(xp, x, /):
 @composed("unique_values")
 def unique_values(xp, x, /):
     """The standard's ``unique_values``; the gradient goes to the first of equal elements."""
-    return _chosen(xp, x, _without_rules("unique_values")(x.detach()))
+    return _chosen(xp, x, without_rule("unique_values")(x.detach()))
 
 
 @composed("unique_counts")
 def unique_counts(xp, x, /):
     """The standard's ``unique_counts``; the gradient goes to the first of equal elements."""
-    found = _without_rules("unique_counts")(x.detach())
+    found = without_rule("unique_counts")(x.detach())
     return _Counts(_chosen(xp, x, found[0]), found[1])
 
 
 @composed("unique_inverse")
 def unique_inverse(xp, x, /):
     """The standard's ``unique_inverse``; the gradient goes to the first of equal elements."""
-    found = _without_rules("unique_inverse")(x.detach())
+    found = without_rule("unique_inverse")(x.detach())
     return _Inverse(_chosen(xp, x, found[0]), found[1])
 
 
 @composed("unique_all")
 def unique_all(xp, x, /):
     """The standard's ``unique_all``; the gradient goes to the first of equal elements."""
-    found = _without_rules("unique_all")(x.detach())
+    found = without_rule("unique_all")(x.detach())
     return _All(xp.take(xp.reshape(x, (-1,)), found[1]), *found[1:])
 
 
@@ -125,7 +123,7 @@ def matrix_power(xp, x, n, /):
     if n < 0:
         x, n = xp.linalg.inv(x), -n
     if n == 0:
-        return _without_rules("linalg.matrix_power")(x.detach(), 0)
+        return without_rule("linalg.matrix_power")(x.detach(), 0)
     power = None
     while n:
         if n % 2:

@@ -21,8 +21,25 @@ from lamina.autograd._tape import (
 from lamina.autograd._tensor import FLOATING, Tensor
 from lamina.backend._backend import _namespaces as SPACES
 
-NUMBERS = (int, float, bool, complex, type(None))
+NUMBERS = frozenset((int, float, bool, complex, type(None)))
 """The types that may stand among arrays and belong to no library."""
+
+COMPOSED: dict[str, object] = {}
+"""Functions that are made of others, by name; ``_composed.py`` and ``_definitions.py`` fill it."""
+
+
+@functools.cache
+def function(name: str):
+    """The function ``name`` of the standard, for arrays and tensors; made on first use."""
+    if name in ("concat", "stack"):
+        return of_list(name)
+    if name in RULES:
+        return with_rules(name)
+    if name in COMPOSED:
+        return COMPOSED[name]
+    from lamina.autograd._unruled import without_rule
+
+    return without_rule(name)
 
 
 def with_rules(name: str):
@@ -40,7 +57,7 @@ def with_rules(name: str):
     scope = {
         "SPACES": SPACES, "NUMBERS": NUMBERS, "NAME": name, "OWN": OWN, "debug": _debug,
         "mode": mode, "Tensor": Tensor, "Node": RuleNode, "new": Tensor.__new__,
-        "constant": Tensor._of, "complex_dtypes": complex_dtypes, "refuse_mixture": _refuse_mixture,
+        "constant": Tensor._of, "complex_dtypes": complex_dtypes, "refuse_mixture": refuse_mixture,
         "FLOAT32": _host_dtype("float32"), "FLOAT64": _host_dtype("float64"),
     }  # fmt: skip
     for array, (rule, between, names, _) in zip(arrays, rules, strict=True):
@@ -98,6 +115,7 @@ def _applier(name, arrays, options, raw_call, rules):
     beyond, simple = name in BEYOND, "." not in name and name not in DIFFERENT
     # a cast to integers has no derivative
     cast = options.index("dtype") if "dtype" in options else None
+    option_arrays = [i for i, option in enumerate(options) if option in _source.OPTION_ARRAYS]
     results = RESULTS.get(name)
     rebuilt = _rebuilder(name, results) if results is not None else None
 
@@ -108,8 +126,11 @@ def _applier(name, arrays, options, raw_call, rules):
                 tensors = True
                 tracked = tracked or argument.requires_grad
                 argument = argument.data
-            if xp is None and type(argument) not in NUMBERS:
-                xp = backend.namespace(argument)
+            if type(argument) not in NUMBERS:
+                if xp is None:
+                    xp = backend.namespace(argument)
+                elif SPACES.get(type(argument)) is not xp:
+                    refuse_libraries(name, xp, (*raws, argument))
             raws.append(argument)
         for setting in settings:
             if isinstance(setting, Tensor):
@@ -119,6 +140,8 @@ def _applier(name, arrays, options, raw_call, rules):
         if xp is None:  # numbers only, as in where(mask, 1.0, 0.0)
             xp = next((backend.namespace(s) for s in settings if backend.is_array(s)), None)
             xp = xp or backend.get().xp
+        if option_arrays:
+            refuse_libraries(name, xp, [settings[i] for i in option_arrays])
         if beyond:
             call = getattr(plain(xp), name)
         elif simple:
@@ -128,7 +151,7 @@ def _applier(name, arrays, options, raw_call, rules):
         try:
             out = raw_call(call, *raws, *settings)
         except Exception:
-            _refuse_mixture(name, raws)
+            refuse_mixture(name, raws)
             raise
         if _debug.enabled:
             _debug.check_result(name, out, raws)
@@ -215,15 +238,35 @@ def _rebuilder(name, results):
     return lambda parts: made(*parts)
 
 
-def _refuse_mixture(name, raws) -> None:
+def refuse_mixture(name, arrays) -> None:
     """Raise where ``name`` failed because its arrays lie on several backends or devices."""
-    places = dict.fromkeys(str(backend.of(raw)) for raw in raws if backend.is_array(raw))
+    places = dict.fromkeys(str(backend.of(raw)) for raw in arrays if backend.is_array(raw))
     if len(places) > 1:
-        first = next(iter(places))
-        raise ValueError(
-            f"{name} needs arrays on one backend and device, got {' and '.join(places)}: "
-            f"move them to one, for example with lamina.backend.get({first!r}).asarray(x)"
-        )
+        raise _mixture(name, places)
+
+
+def refuse_libraries(name, xp, arrays) -> None:
+    """Raise where an array is not of the library ``xp``, before that converts it unasked."""
+    for array in arrays:
+        if type(array) in NUMBERS or SPACES.get(type(array)) is xp or not backend.is_array(array):
+            continue
+        if backend.namespace(array) is not xp and not _is_scalar(array):
+            others = [a for a in arrays if backend.is_array(a) and not _is_scalar(a)]
+            places = [backend.name(xp), *(str(backend.of(a)) for a in others)]
+            raise _mixture(name, dict.fromkeys(places[1:] if len({*places[1:]}) > 1 else places))
+
+
+def _is_scalar(array) -> bool:
+    """Whether it is one of NumPy's numbers, which other libraries take as they take Python's."""
+    return type(array).__module__ == "numpy" and not hasattr(array, "__array_finalize__")
+
+
+def _mixture(name, places):
+    first = next(iter(places))
+    return ValueError(
+        f"{name} needs arrays on one backend and device, got {' and '.join(places)}: "
+        f"move them to one, for example with lamina.backend.get({first!r}).asarray(x)"
+    )
 
 
 def _constant(name, setting):
@@ -244,11 +287,18 @@ def of_list(name: str):
 
     def made(arrays, /, *, axis=0):
         arrays = tuple(arrays)
-        if not any(isinstance(a, Tensor) for a in arrays):
-            return getattr(backend.namespace(arrays[0]), name)(arrays, axis=axis)
         raws = [a.data if isinstance(a, Tensor) else a for a in arrays]
+        if not raws:
+            raise ValueError(f"{name} needs at least one array, got none")
         xp = backend.namespace(raws[0])
-        out = getattr(xp, name)(raws, axis=axis)
+        refuse_libraries(name, xp, raws)
+        try:
+            out = getattr(xp, name)(raws, axis=axis)
+        except Exception:
+            refuse_mixture(name, raws)
+            raise
+        if not any(isinstance(a, Tensor) for a in arrays):
+            return out
         edges = []
         kept = {"axis": (axis, None), "shapes": ([r.shape for r in raws], None)}
         if mode.enabled:

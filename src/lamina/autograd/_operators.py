@@ -1,7 +1,11 @@
 """The operators, attributes and methods of Tensor that compute: functions of the namespace."""
 
 from lamina import backend
-from lamina.autograd._namespace import _raw, differentiable, function
+from lamina.autograd import _protocols as _protocols  # writing, NumPy, DLPack, devices
+from lamina.autograd._functions import function
+from lamina.autograd._namespace import of_tensors
+from lamina.autograd._protocols import augmented, index
+from lamina.autograd._standard import KNOWN_VERSIONS
 from lamina.autograd._tensor import Tensor
 
 _BINARY = {
@@ -20,17 +24,24 @@ _UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise
 def _binary(name, reflected=False):
     compute = function(name)
 
-    def operator(self, other):
+    def operator(self, other, /):
         if type(other) in _KINDS or isinstance(other, _OPERANDS) or backend.is_array(other):
             return compute(self, other)
         return NotImplemented
 
-    def mirrored(self, other):
+    def mirrored(self, other, /):
         if type(other) in _KINDS or isinstance(other, _OPERANDS) or backend.is_array(other):
             return compute(other, self)
         return NotImplemented
 
     return mirrored if reflected else operator
+
+
+def _unary(name):
+    def operator(self, /):
+        return function(name)(self)
+
+    return operator
 
 
 _OPERANDS = (Tensor, int, float, bool, complex)
@@ -39,26 +50,35 @@ _KINDS = frozenset(_OPERANDS)  # a look-up is quicker than isinstance
 
 def _attach_operators() -> None:
     for dunder, name in (_BINARY | _COMPARISONS).items():
-        setattr(Tensor, f"__{dunder}__", _binary(name))
+        _give(f"__{dunder}__", _binary(name))
     for dunder, name in _BINARY.items():
-        setattr(Tensor, f"__r{dunder}__", _binary(name, reflected=True))
+        _give(f"__r{dunder}__", _binary(name, reflected=True))
+        _give(f"__i{dunder}__", augmented(getattr(Tensor, f"__{dunder}__")))
     for dunder, name in _UNARY.items():
-        setattr(Tensor, f"__{dunder}__", lambda self, name=name: function(name)(self))
-    Tensor.__getitem__ = lambda self, key: function("getitem")(self, _index(key))
+        _give(f"__{dunder}__", _unary(name))
+    Tensor.__getitem__ = _getitem
     Tensor.__array_namespace__ = _array_namespace
     Tensor.mT = property(lambda self: function("matrix_transpose")(self))
     Tensor.T = property(_transposed)
-    Tensor.to_device = _to_device
 
 
-def _index(key):
-    if isinstance(key, tuple):
-        return tuple(map(_raw, key))
-    return _raw(key)
+def _give(name, method) -> None:
+    method.__name__ = method.__qualname__ = name
+    setattr(Tensor, name, method)
 
 
-def _array_namespace(self, *, api_version=None):
-    return differentiable(backend.namespace(self.data))
+def _getitem(self, key, /):
+    return function("getitem")(self, index(key))
+
+
+def _array_namespace(self, /, *, api_version=None):
+    """The differentiable namespace of this tensor's library; what it makes are tensors."""
+    if api_version is not None and api_version not in KNOWN_VERSIONS:
+        raise ValueError(
+            f"lamina.xp follows the standard's version {KNOWN_VERSIONS[-1]} and serves those of "
+            f"{', '.join(KNOWN_VERSIONS[:-1])}, got api_version={api_version!r}"
+        )
+    return of_tensors(backend.namespace(self.data))
 
 
 def _transposed(self):
@@ -67,17 +87,6 @@ def _transposed(self):
             f"T is for matrices, got {self.ndim} axes: use mT or lamina.xp.permute_dims"
         )
     return function("matrix_transpose")(self)
-
-
-def _to_device(self, device, /, *, stream=None):
-    """The tensor on another device of its library; a constant there."""
-    if device == self.device:
-        return self
-    if self.requires_grad:
-        raise NotImplementedError("moving a tensor has no derivative yet: move .detach()")
-    from array_api_compat import to_device
-
-    return Tensor._of(to_device(self.data, device))
 
 
 _attach_operators()

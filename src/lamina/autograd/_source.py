@@ -5,9 +5,10 @@ Both leave to ``apply``, which does the same for any case, what is not usual: se
 casts, options that are tensors, mixtures of libraries, and errors, which it can tell better.
 """
 
+import itertools
 import re
 
-_OPTION_ARRAYS = frozenset(("condition", "indices", "repeats", "rtol"))
+OPTION_ARRAYS = frozenset(("condition", "indices", "repeats", "rtol"))
 """Options that are arrays, or may be."""
 
 STRAIGHT = """
@@ -25,7 +26,7 @@ RECORDED = """
     if not debug.enabled{usual}:
 {unwrapped}
         space = {spaces}
-        if space is not None and ({tensors}):
+        if space is not None and ({tensors}){alike}:
             f = {function}
             try:
                 out = {raw_call}
@@ -72,15 +73,13 @@ def write(name, signature, arrays, options, raw_call, rules, straight, recorded)
     """
     apply = f"apply(({', '.join(arrays)},), ({''.join(o + ', ' for o in options)}))"
     source = f"def {name.rpartition('.')[2]}({signature}):"
-    also = tuple(o for o in options if o in _OPTION_ARRAYS)
+    also = tuple(o for o in options if o in OPTION_ARRAYS)
     function = f"space.{name}"
     if straight:
         first, *others = arrays + also
         source += STRAIGHT.format(
             first=first,
-            alike="".join(
-                f" and (SPACES.get(type({a})) is space or type({a}) in NUMBERS)" for a in others
-            ),
+            alike=_alike(others),
             function=function,
             call=raw_call,
             given=", ".join((first, *others)),
@@ -99,6 +98,7 @@ def write(name, signature, arrays, options, raw_call, rules, straight, recorded)
             ),
             spaces=" or ".join(f"SPACES.get(type(raw_{a}))" for a in arrays),
             tensors=" or ".join(f"is_{a}" for a in arrays),
+            alike=_alike([f"raw_{a}" for a in arrays] if len(arrays) > 1 else [], also),
             function=function if name != "getitem" else "None",
             raw_call=among.sub(r"raw_\1", raw_call),
             apply=apply,
@@ -114,6 +114,14 @@ def write(name, signature, arrays, options, raw_call, rules, straight, recorded)
             ),
         )
     return f"{source}\n    return {apply}\n"
+
+
+def _alike(*names) -> str:
+    """The source that asks whether values are numbers or of the library ``space``."""
+    return "".join(
+        f" and (SPACES.get(type({name})) is space or type({name}) in NUMBERS)"
+        for name in itertools.chain(*names)
+    )
 
 
 def _edge(array, needs) -> str:

@@ -343,12 +343,14 @@ BEYOND["cofactors"] = cofactors
 """Functions on raw arrays that have rules and are not the standard's; primitives add theirs."""
 
 
-DIFFERENT = frozenset(("argsort", "sort"))
-"""Functions with rules, or used by them, that NumPy itself has with other parameters."""
+DIFFERENT = frozenset(("argsort", "sort", "linalg.eig", "linalg.eigvals"))
+"""Functions with rules, or used by them, that NumPy itself has otherwise than the standard."""
 
 
 def raw_function(xp, name: str):
     """The function ``name`` of a raw namespace, which may lie in an extension: "linalg.qr"."""
+    if name.startswith("linalg.eig") and name in DIFFERENT:
+        return functools.partial(backend.spectrum, xp, name.rpartition(".")[2])
     found = backend.whole(xp) if name in DIFFERENT else xp
     for part in name.split("."):
         found = getattr(found, part)

@@ -1,7 +1,7 @@
 """Tensor: an array that remembers how it was computed; and Parameter, one that a model trains.
 
-A Tensor is a value: it is never written to. Its operators and methods are the standard's, and are
-attached in ``_operators.py``.
+A Tensor is a value. Its operators and methods are the standard's, and are attached in
+``_operators.py``; how it is written to and how it meets other libraries, in ``_protocols.py``.
 """
 
 import math
@@ -153,27 +153,6 @@ class Tensor:
 
         return device(self.data)
 
-    def __array__(self, dtype=None, copy=None):
-        if self.requires_grad:
-            raise TypeError(
-                "NumPy would forget how this tensor was computed, and its gradient with it: use "
-                "the functions of lamina.xp, or say .numpy() or .detach() where it shall be"
-            )
-        host = backend.of(self.data).to_numpy(self.data)
-        host = host if dtype is None else host.astype(dtype)
-        return host.copy() if copy else host
-
-    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        """array + tensor becomes tensor + array; every other NumPy function is refused."""
-        if method == "__call__" and not kwargs and ufunc.__name__ in _UFUNCS:
-            from lamina.autograd._namespace import function
-
-            return function(_UFUNCS[ufunc.__name__])(*inputs)
-        raise TypeError(
-            f"numpy.{ufunc.__name__} would lose the gradient of a lamina.Tensor: "
-            f"use lamina.xp.{ufunc.__name__}, or .numpy() for a plain array"
-        )
-
     def __len__(self) -> int:
         if not self.ndim:
             raise TypeError("a tensor without axes has no length")
@@ -182,16 +161,16 @@ class Tensor:
     def __iter__(self):
         return (self[i, ...] for i in range(len(self)))
 
-    def __bool__(self) -> bool:
+    def __bool__(self, /) -> bool:
         return bool(self.item())
 
-    def __float__(self) -> float:
+    def __float__(self, /) -> float:
         return float(self._plain("float"))
 
-    def __int__(self) -> int:
+    def __int__(self, /) -> int:
         return int(self._plain("int"))
 
-    def __complex__(self) -> complex:
+    def __complex__(self, /) -> complex:
         return complex(self._plain("complex"))
 
     def _plain(self, kind: str):
@@ -203,40 +182,13 @@ class Tensor:
             )
         return self.item()
 
-    def __index__(self) -> int:
+    def __index__(self, /) -> int:
         return self.data.__index__()
-
-    def __setitem__(self, key, value):
-        raise TypeError(
-            "tensors are values and are never written to: build a new one, for example "
-            "lamina.xp.where(mask, new, old) or lamina.xp.concat([...])"
-        )
 
     def __repr__(self) -> str:
         body = repr(self.data)
         tail = ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({body}{tail})"
-
-
-# What NumPy calls when a NumPy array stands left of an operator and a tensor right of it.
-_UFUNCS = {
-    "add": "add",
-    "subtract": "subtract",
-    "multiply": "multiply",
-    "divide": "divide",
-    "true_divide": "divide",
-    "power": "pow",
-    "pow": "pow",
-    "matmul": "matmul",
-    "remainder": "remainder",
-    "floor_divide": "floor_divide",
-    "less": "less",
-    "less_equal": "less_equal",
-    "greater": "greater",
-    "greater_equal": "greater_equal",
-    "equal": "equal",
-    "not_equal": "not_equal",
-}
 
 
 class Parameter(Tensor):

@@ -6,7 +6,7 @@ it is running on. To support another library, look at ``_backend.py`` alone.
 
 from lamina.backend import blas, memory, random, scatter, workers
 from lamina.backend._backend import Backend, get, is_array, name, namespace, of, use
-from lamina.backend._whole import whole
+from lamina.backend._whole import spectrum, whole
 from lamina.backend.workers import quiet
 from lamina.config import epsilon, floatx, set_floatx
 
@@ -25,6 +25,7 @@ __all__ = [
     "random",
     "scatter",
     "set_floatx",
+    "spectrum",
     "use",
     "whole",
     "workers",
