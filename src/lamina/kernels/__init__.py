@@ -7,6 +7,8 @@ from lamina.kernels import activations as activations
 from lamina.kernels import dense as dense
 from lamina.kernels import gated as gated
 from lamina.kernels import losses as losses
+from lamina.kernels import normalization as normalization
 from lamina.kernels import portable as portable
+from lamina.kernels import portable_normalization as portable_normalization
 from lamina.kernels import preparing as preparing
 from lamina.kernels import softmax_crossentropy as softmax_crossentropy

@@ -57,11 +57,20 @@ from lamina.ops.losses import (
     squared_hinge,
     sum_of_squares,
 )
+from lamina.ops.normalization import (
+    batch_normalization,
+    group_normalization,
+    layer_normalization,
+    rms_normalization,
+    standardize,
+    unit_normalization,
+)
 from lamina.ops.preparing import flatten, rescale
 from lamina.ops.softmaxes import log_softmax, softmax, sparsemax
 from lamina.ops.special import erf
 
 __all__ = [
+    "batch_normalization",
     "binary_crossentropy",
     "binary_focal_crossentropy",
     "categorical_crossentropy",
@@ -76,6 +85,7 @@ __all__ = [
     "flatten",
     "gelu",
     "glu",
+    "group_normalization",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
@@ -83,6 +93,7 @@ __all__ = [
     "hinge",
     "huber",
     "kl_divergence",
+    "layer_normalization",
     "leaky_relu",
     "linear",
     "log_cosh",
@@ -97,6 +108,7 @@ __all__ = [
     "relu",
     "relu6",
     "rescale",
+    "rms_normalization",
     "selu",
     "sigmoid",
     "silu",
@@ -111,11 +123,13 @@ __all__ = [
     "sparsemax",
     "squared_hinge",
     "squareplus",
+    "standardize",
     "stop_gradient",
     "sum_of_squares",
     "tanh",
     "tanh_shrink",
     "threshold",
+    "unit_normalization",
 ]
 
 
