@@ -4,6 +4,7 @@ from lamina import kernels as _kernels  # noqa: F401  the fast paths of ops
 from lamina.errors import missing
 from lamina.layers._layer import Layer
 from lamina.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from lamina.layers.batch_normalization import BatchNormalization
 from lamina.layers.dense import Dense
 from lamina.layers.dropout import Dropout
 from lamina.layers.input import Input, InputLayer
@@ -13,6 +14,7 @@ from lamina.layers.reshaping import Flatten, Reshape
 __all__ = [
     "ELU",
     "Activation",
+    "BatchNormalization",
     "Dense",
     "Dropout",
     "Flatten",

@@ -214,6 +214,9 @@ class Trainer(Compiled, OnBatch):
             figures.add_outputs(part.targets, part.outputs, part.weights)
         # Last, so that a metric which fails leaves the weights as they were.
         self.optimizer.apply_shards([part.gradients for part in parts], workers=_WORKERS)
+        for part in parts:
+            if part.updates:
+                _passes.commit(part.updates)
 
     def evaluate(
         self,
