@@ -33,6 +33,7 @@ from lamina.ops.activations import (
     tanh_shrink,
     threshold,
 )
+from lamina.ops.convolution import conv, conv_transpose, depthwise_conv, separable_conv
 from lamina.ops.crossentropies import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -65,6 +66,7 @@ from lamina.ops.normalization import (
     standardize,
     unit_normalization,
 )
+from lamina.ops.pooling import max_pool
 from lamina.ops.preparing import flatten, rescale
 from lamina.ops.softmaxes import log_softmax, softmax, sparsemax
 from lamina.ops.special import erf
@@ -77,8 +79,11 @@ __all__ = [
     "categorical_focal_crossentropy",
     "categorical_hinge",
     "celu",
+    "conv",
+    "conv_transpose",
     "cosine_similarity",
     "dense",
+    "depthwise_conv",
     "elu",
     "erf",
     "exponential",
@@ -99,6 +104,7 @@ __all__ = [
     "log_cosh",
     "log_sigmoid",
     "log_softmax",
+    "max_pool",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
@@ -110,6 +116,7 @@ __all__ = [
     "rescale",
     "rms_normalization",
     "selu",
+    "separable_conv",
     "sigmoid",
     "silu",
     "soft_shrink",
