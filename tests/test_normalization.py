@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lamina
-from lamina import layers, ops, xp
+from lamina import layers
 from lamina.testing import check_grads
 
 RNG = np.random.default_rng(0)
@@ -101,7 +101,11 @@ def test_batch_normalization_is_pytorchs(shape, training):
         {"scale": False, "gamma_initializer": "zeros"},
         {"moving_mean_initializer": "ones", "moving_variance_initializer": "zeros"},
         {"renorm": True, "renorm_momentum": 0.6},
-        {"renorm": True, "renorm_clipping": {"rmax": 1.5, "rmin": 0.5, "dmax": 0.3}, "scale": False},
+        {
+            "renorm": True,
+            "scale": False,
+            "renorm_clipping": {"rmax": 1.5, "rmin": 0.5, "dmax": 0.3},
+        },
         {"renorm": True, "center": False, "renorm_clipping": {"rmax": 2.0}, "momentum": 0.9},
     ],
 )
@@ -294,7 +298,7 @@ def test_several_steps_with_batch_normalization_are_pytorchs():
         torch.nn.Linear(6, 5), torch.nn.BatchNorm1d(5, momentum=0.1), torch.nn.ReLU(),
         torch.nn.Linear(5, 1),
     ).double()  # fmt: skip
-    k1, b1, gamma, beta, k2, b2, mean, variance = model.get_weights()
+    k1, b1, gamma, beta, k2, b2, *_ = model.get_weights()
     with torch.no_grad():
         for p, v in zip(twin.parameters(), (k1.T, b1, gamma, beta, k2.T, b2), strict=True):
             p[...] = torch.tensor(v)
@@ -334,12 +338,12 @@ def test_an_empty_batch_passes_and_changes_nothing():
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: layers.BatchNormalization(axis=0)(X), r"channels along axis 0, got \(None, 4, 5"),
-        (lambda: layers.BatchNormalization(axis=4)(X), "channels along axis 4"),
+        (lambda: layers.BatchNormalization(axis=0)(X), r"an axis 0 behind the batch.s, got"),
+        (lambda: layers.BatchNormalization(axis=4)(X), "an axis 4 behind"),
         (lambda: layers.BatchNormalization(axis=[1, 2]), "axis as a whole number"),
         (lambda: layers.BatchNormalization(momentum=1.1), "momentum from 0 to 1, got 1.1"),
         (lambda: layers.BatchNormalization(epsilon=-1.0), "epsilon from 0 on"),
-        (lambda: layers.BatchNormalization().build_for((None, None)), "a known number of channels"),
+        (lambda: layers.BatchNormalization().build_for((None, None)), "axis -1 has a known length"),
         (lambda: layers.BatchNormalization(renorm_clipping={"max": 1}), '"rmin", "rmax", "dmax"'),
         (lambda: layers.BatchNormalization(renorm_clipping={"rmax": 1, "rmin": 2}), "not below"),
     ],
@@ -354,3 +358,257 @@ def test_channels_that_differ_name_the_layer():
     layer(X)
     with pytest.raises(ValueError, match=r'"norm" expects 3 channels along axis -1, got .*another'):
         layer(np.moveaxis(X, -1, 1))
+
+
+# ---- layer, group, rms and unit normalization ----------------------------------------------------
+
+ALONE = [
+    (lambda: layers.LayerNormalization(dtype="float64"), {}),
+    (lambda: layers.LayerNormalization([1, 3], 0.1, gamma_initializer="ones", dtype="float64"), {}),
+    (lambda: layers.LayerNormalization([2, -1], scale=False, dtype="float64"), {}),
+    (lambda: layers.GroupNormalization(2, axis=1, dtype="float64", beta_initializer="normal"), {}),
+    (lambda: layers.GroupNormalization(3, dtype="float64", gamma_initializer="normal"), {}),
+    (lambda: layers.GroupNormalization(-1, dtype="float64", center=False), {}),
+    (lambda: layers.RMSNormalization(dtype="float64"), {}),
+    (lambda: layers.RMSNormalization([-2, -1], 0.1, dtype="float64"), {}),
+    (lambda: layers.UnitNormalization(), {}),
+    (lambda: layers.UnitNormalization([1, 2]), {}),
+    (lambda: layers.BatchNormalization(dtype="float64"), {"training": True}),
+    (lambda: layers.BatchNormalization(1, dtype="float64"), {"training": False}),
+]
+
+
+@pytest.mark.parametrize(("make", "how"), ALONE)
+def test_gradients_are_those_of_finite_differences(make, how):
+    layer = make()
+    x = RNG.normal(1, 2, size=(3, 4, 2, 6))
+    layer(x)
+    for p in layer.weights:
+        p.assign(RNG.uniform(0.5, 1.5, p.shape))
+    names = ("gamma", "beta", "scale")
+    names = [name for name in names if isinstance(getattr(layer, name, None), lamina.Tensor)]
+
+    def run(inputs, *weights):
+        twin = copy.copy(layer)
+        vars(twin).update(zip(names, weights, strict=True))
+        return twin.call(inputs, **how)
+
+    check_grads(run, (x, *[getattr(layer, n).data for n in names]), order=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "ours"),
+    [
+        ("LayerNorm", (3, 1e-3), lambda: layers.LayerNormalization(dtype="float64")),
+        ("LayerNorm", ((4, 5, 3), 0.1), lambda: layers.LayerNormalization(
+            [3, 1, 2], 0.1, dtype="float64")),
+        ("RMSNorm", (3, 1e-6), lambda: layers.RMSNormalization(dtype="float64")),
+        ("RMSNorm", ((5, 3), 0.1), lambda: layers.RMSNormalization([-1, -2], 0.1, dtype="float64")),
+        ("GroupNorm", (2, 4, 1e-3), lambda: layers.GroupNormalization(2, 1, dtype="float64")),
+        ("GroupNorm", (4, 4, 1e-3), lambda: layers.GroupNormalization(-1, 1, dtype="float64")),
+    ],
+)  # fmt: skip
+def test_normalization_of_samples_is_pytorchs(name, args, ours):
+    torch, module = torch_module(name, *args)
+    layer = ours()
+    x, g = X.astype("float64"), RNG.normal(size=X.shape)
+    layer(x)
+    start = [RNG.normal(size=p.shape) for p in layer.weights]
+    layer.set_weights(start)
+    with torch.no_grad():
+        for p, v in zip(module.parameters(), start, strict=True):
+            p[...] = torch.tensor(v)
+    out, dx, found = gradients_of(layer, x, g)
+    theirs = torch.tensor(x, requires_grad=True)
+    result = module(theirs)
+    result.backward(torch.tensor(g))
+    close = {"rtol": 1e-10, "atol": 1e-11}
+    np.testing.assert_allclose(out, result.detach().numpy(), **close)
+    np.testing.assert_allclose(dx, theirs.grad.numpy(), **close)
+    for a, p in zip(found, module.parameters(), strict=True):
+        np.testing.assert_allclose(a, p.grad.numpy(), **close)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("LayerNormalization", {}),
+        ("LayerNormalization", {"axis": [2, 3], "center": False, "epsilon": 0.1}),
+        ("LayerNormalization", {"axis": 1, "scale": False}),
+        ("GroupNormalization", {"groups": 3}),
+        ("GroupNormalization", {"groups": 2, "axis": 1, "epsilon": 0.1}),
+        ("GroupNormalization", {"groups": -1}),
+        ("RMSNormalization", {}),
+        ("RMSNormalization", {"axis": 2, "epsilon": 0.1}),
+        ("UnitNormalization", {}),
+        ("UnitNormalization", {"axis": [1, 2]}),
+    ],
+)
+def test_normalization_of_samples_is_kerass(name, options):
+    ours, theirs = getattr(layers, name)(**options), getattr(keras_layers(), name)(**options)
+    if name == "RMSNormalization" and options.get("axis", -1) != -1:
+        x = np.moveaxis(X, -1, 2)[..., :5]  # Keras spreads the scale along the last axis
+        ours, theirs = type(ours)(epsilon=0.1), type(theirs)(epsilon=0.1)
+    else:
+        x = X
+    np.testing.assert_allclose(ours(x).numpy(), np.asarray(theirs(x)), rtol=1e-5, atol=1e-5)
+    assert [(p.name, tuple(p.shape)) for p in ours.weights] == [
+        (w.name, tuple(w.shape)) for w in theirs.weights
+    ]
+
+
+@pytest.mark.parametrize(("make", "how"), ALONE)
+def test_normalization_on_every_backend(make, how, backend, no_sync):
+    x, g = RNG.normal(1, 2, size=(3, 4, 2, 6)), RNG.normal(size=(3, 4, 2, 6))
+    host = make()
+    host(x)
+    expected = gradients_of(host, x, g, **how)
+    with lamina.use(backend.backend):
+        layer = make()
+        x, g = backend.asarray(x), backend.asarray(g)
+        layer(x)
+        layer.set_weights(host.get_weights())
+        with no_sync():
+            t = lamina.Tensor(x, requires_grad=True)
+            out = layer(t, **how)
+            out.backward(g)
+    assert backend.backend.owns(out.data)
+    assert backend.backend.owns(t.grad)
+    np.testing.assert_allclose(out.numpy(), expected[0], rtol=1e-10, atol=1e-11)
+    np.testing.assert_allclose(backend.to_numpy(t.grad), expected[1], rtol=1e-9, atol=1e-10)
+
+
+def on_tape(layer):
+    return lamina.Sequential([layer, layers.Dropout(0)])
+
+
+def test_layer_normalization_is_a_link_of_a_chain():
+    """Without a tape the numbers are the tape's."""
+    ends = []
+    for wrap in (lambda layer: layer, on_tape):
+        lamina.utils.set_random_seed(0)
+        model = lamina.Sequential(
+            [layers.Input((6,)), layers.Dense(6), wrap(layers.LayerNormalization()),
+             wrap(layers.GroupNormalization(2)), wrap(layers.RMSNormalization()), layers.Dense(1)]
+        )  # fmt: skip
+        if ends:
+            model.set_weights(ends[0])
+        else:
+            ends.append(model.get_weights())
+        model.compile("sgd", "mse")
+        model.train_on_batch(ROWS, TARGETS)
+        assert (model._step._chain is None) == (len(ends) == 2)
+        ends.append(model.get_weights())
+    for a, b in zip(*ends[1:], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (
+            lambda: layers.GroupNormalization(2)(X),
+            r"multiple of its 2 groups .*\[1, 3\], or -1 for",
+        ),
+        (lambda: layers.GroupNormalization(0), "groups as a whole number from 1 on, got 0"),
+        (lambda: layers.GroupNormalization(axis="c"), "axis as a whole number"),
+        (lambda: layers.LayerNormalization(axis="c"), "axis as a whole number or a list"),
+        (lambda: layers.LayerNormalization(axis=[]), "axis as a whole number or a list"),
+        (lambda: layers.LayerNormalization(axis=[1, 1.5]), "axis as a whole number or a list"),
+        (lambda: layers.LayerNormalization(axis=0)(X), "an axis 0 behind the batch.s"),
+        (lambda: layers.LayerNormalization(epsilon="small"), "epsilon from 0 on"),
+        (lambda: layers.RMSNormalization(epsilon=-1), "epsilon from 0 on"),
+        (lambda: layers.UnitNormalization(axis=7)(X), "an axis 7, got"),
+        (lambda: layers.SpectralNormalization(layers.Dense(2), 0), "power_iterations as a whole"),
+        (lambda: layers.SpectralNormalization(layers.ReLU())(X), "with a kernel or embeddings"),
+    ],
+)
+def test_wrong_settings_of_normalization(make, match):
+    with pytest.raises(ValueError, match=match):
+        make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layers.LayerNormalization(),
+        lambda: layers.GroupNormalization(1),
+        lambda: layers.RMSNormalization(),
+    ],
+)
+def test_other_lengths_name_the_layer(make):
+    layer = make()
+    layer(X)
+    with pytest.raises(ValueError, match="expects inputs with 3 along axis 3, got .12, 4, 5, 2"):
+        layer(X[..., :2])
+
+
+# ---- spectral normalization ----------------------------------------------------------------------
+
+
+def test_spectral_normalization_brings_the_largest_singular_value_to_one(backend):
+    with lamina.use(backend.backend):
+        layer = layers.SpectralNormalization(layers.Dense(5, use_bias=False))
+        x = backend.asarray(ROWS)
+        layer(x)
+        for _ in range(60):
+            layer(x, training=True)
+        out = layer(x).numpy()
+    kernel = layer.layer.get_weights()[0]
+    largest = np.linalg.svd(kernel, compute_uv=False)[0]
+    np.testing.assert_allclose(out, ROWS @ kernel / largest, rtol=1e-3, atol=1e-4)
+
+
+def test_spectral_normalization_divides_as_keras_does():
+    theirs = keras_layers().SpectralNormalization(keras_layers().Dense(5), 3)
+    ours = layers.SpectralNormalization(layers.Dense(5), 3)
+    theirs(ROWS), ours(ROWS)
+    ours.layer.kernel.assign(np.asarray(theirs.layer.kernel.value))
+    ours.vector_u.assign(np.asarray(theirs.vector_u.value))
+    np.testing.assert_allclose(
+        ours(ROWS, training=True).numpy(), np.asarray(theirs(ROWS, training=True)),
+        rtol=1e-4, atol=1e-5,
+    )  # fmt: skip
+    np.testing.assert_allclose(
+        ours.vector_u.numpy(), np.asarray(theirs.vector_u.value), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_spectral_normalization_has_pytorchs_gradient():
+    torch = pytest.importorskip("torch")
+    layer = layers.SpectralNormalization(layers.Dense(5, use_bias=False), dtype="float64")
+    layer(np.eye(6))
+    kernel, u = layer.get_weights()
+    module = torch.nn.utils.parametrizations.spectral_norm(
+        torch.nn.Linear(5, 6, bias=False).double(), n_power_iterations=1
+    )
+    u = u / np.linalg.norm(u)
+    layer.set_weights([kernel, u])
+    with torch.no_grad():  # their v is our u: they begin at the other end of the matrix
+        module.parametrizations.weight.original[...] = torch.tensor(kernel)
+        module.parametrizations.weight[0]._v[...] = torch.tensor(u[0])
+    g = RNG.normal(size=kernel.shape)
+    module.weight.backward(torch.tensor(g))
+    out = layer(np.eye(6), training=True)
+    out.backward(g)
+    weight = kernel / np.linalg.svd(kernel, compute_uv=False)[0]
+    assert abs(out.numpy() - weight).max() < 0.3
+    np.testing.assert_allclose(
+        layer.layer.kernel.grad, module.parametrizations.weight.original.grad.numpy(),
+        rtol=1e-8, atol=1e-10,
+    )  # fmt: skip
+
+
+def test_spectral_normalization_is_trained_and_leaves_zeros(backend, no_sync):
+    model = lamina.Sequential(
+        [layers.Input((6,)), layers.SpectralNormalization(layers.Dense(4, "tanh")),
+         layers.Dense(1)], backend=backend.backend,
+    )  # fmt: skip
+    model.compile(lamina.optimizers.SGD(0.1), "mse")
+    x, y = backend.asarray(ROWS), backend.asarray(TARGETS)
+    before = model.get_weights()
+    with no_sync():
+        model.fit(x, y, verbose=0)
+    assert all((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
+    zero = layers.SpectralNormalization(layers.Dense(4, kernel_initializer="zeros"))
+    np.testing.assert_array_equal(zero(ROWS, training=True).numpy(), np.zeros((300, 4)))

@@ -4,13 +4,13 @@ import math
 import warnings
 from functools import partial
 
-from lamina import backend, constraints, initializers, regularizers, xp
+from lamina import backend, initializers, xp
 from lamina.autograd import Tensor
-from lamina.layers._layer import Layer
+from lamina.layers._scaled import Scaled
 from lamina.ops.normalization import batch_normalization, standardize
 
 
-class BatchNormalization(Layer):
+class BatchNormalization(Scaled):
     """``(inputs - mean) / sqrt(variance + epsilon) * gamma + beta``, channel by channel.
 
     In training, mean and variance are those of the batch: of every channel over all samples and
@@ -66,31 +66,29 @@ class BatchNormalization(Layer):
         synchronized=False,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        options = {
+            "beta_initializer": beta_initializer,
+            "gamma_initializer": gamma_initializer,
+            "beta_regularizer": beta_regularizer,
+            "gamma_regularizer": gamma_regularizer,
+            "beta_constraint": beta_constraint,
+            "gamma_constraint": gamma_constraint,
+        }
+        super().__init__(epsilon, center, scale, options, **kwargs)
         if isinstance(axis, bool) or not isinstance(axis, int):
             raise ValueError(f"{self} needs axis as a whole number, got {axis!r}")
         for name, value in (("momentum", momentum), ("renorm_momentum", renorm_momentum)):
             if not 0 <= value <= 1:
                 raise ValueError(f"{self} needs {name} from 0 to 1, got {value!r}")
-        if not epsilon >= 0:
-            raise ValueError(f"{self} needs epsilon from 0 on, got {epsilon!r}")
         self.axis = axis
         self.momentum = momentum
-        self.epsilon = epsilon
-        self.center, self.scale = center, scale
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
         self.renorm = renorm
         self.renorm_clipping = _clipping(self, renorm_clipping)
         self.renorm_momentum = renorm_momentum
         self.synchronized = synchronized
-        self.gamma = self.beta = self.moving_mean = self.moving_variance = None
+        self.moving_mean = self.moving_variance = None
         self._warned = False
 
     @property
@@ -100,22 +98,7 @@ class BatchNormalization(Layer):
 
     def build(self, input_shape):
         shape = (input_shape[self.axis],)
-        if self.scale:
-            self.gamma = self.add_weight(
-                shape,
-                self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-                name="gamma",
-            )
-        if self.center:
-            self.beta = self.add_weight(
-                shape,
-                self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-                name="beta",
-            )
+        self.add_scale(shape)
         kept = partial(self.add_weight, shape, trainable=False)
         self.moving_mean = kept(self.moving_mean_initializer, name="moving_mean")
         self.moving_variance = kept(self.moving_variance_initializer, name="moving_variance")
@@ -185,19 +168,10 @@ class BatchNormalization(Layer):
                 stacklevel=4,
             )
 
-    def compute_output_shape(self, input_shape):
-        self.build_for(input_shape)
-        return tuple(input_shape)
-
     def check_input(self, shape):
         super().check_input(shape)
-        if not -len(shape) <= self.axis < len(shape) or self.axis % len(shape) == 0:
-            raise self.input_error(f"inputs with channels along axis {self.axis}", shape)
+        self.check_axes([self.axis], shape)
         channels = self.moving_mean.shape[0] if self.built else shape[self.axis]
-        if channels is None:
-            raise self.input_error(
-                f"a known number of channels along axis {self.axis}", shape, "declare it"
-            )
         if shape[self.axis] != channels:
             remedy = ""
             if len(shape) > 2 and shape[1 if self.axis in (-1, len(shape) - 1) else -1] == channels:
@@ -209,17 +183,8 @@ class BatchNormalization(Layer):
             **super().get_config(),
             "axis": self.axis,
             "momentum": self.momentum,
-            "epsilon": self.epsilon,
-            "center": self.center,
-            "scale": self.scale,
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "gamma_initializer": initializers.serialize(self.gamma_initializer),
             "moving_mean_initializer": initializers.serialize(self.moving_mean_initializer),
             "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
-            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
-            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
-            "beta_constraint": constraints.serialize(self.beta_constraint),
-            "gamma_constraint": constraints.serialize(self.gamma_constraint),
             "renorm": self.renorm,
             "renorm_clipping": self.renorm_clipping or None,
             "renorm_momentum": self.renorm_momentum,
