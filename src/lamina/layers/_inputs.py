@@ -57,5 +57,5 @@ def first(inputs) -> Tensor:
 def told(shape) -> str:
     """The shape, or shapes, as a message says them."""
     if not is_several(shape):
-        return f"one of shape {tuple(shape)}"
+        return f"one input of shape {tuple(shape)}"
     return f"a list of {len(shape)} inputs of shapes {', '.join(str(tuple(one)) for one in shape)}"

@@ -209,7 +209,7 @@ class Layer(Building):
             own = self.takes_several
         else:  # the library's layers say so, a call of one's own is asked for what it takes
             own = not type(self).call.__module__.startswith("lamina.")
-            own = own and any(backend.is_array(getattr(i, "data", i)) for i in inputs)
+            own = own and any(isinstance(i, Tensor) or _is_batch(i) for i in inputs)
         if not own and any(isinstance(one, Tensor) for one in inputs):
             raise TypeError(
                 f"{self} takes one input, got a list of {len(inputs)}: call it on each, or join "
@@ -319,7 +319,7 @@ class Layer(Building):
     def input_error(self, expected: str, shape, remedy: str = "") -> ValueError:
         """The error for inputs of ``shape`` where ``expected`` is expected."""
         built = self._input_shape
-        if _inputs.is_several(shape) or _inputs.is_several(built or ()):
+        if _inputs.is_several(shape):
             return ValueError(f"{self} expects {expected}, got {_inputs.told(shape)}")
         shape = tuple(shape)
         if not remedy and built is not None and len(shape) == len(built) - 1:
@@ -367,6 +367,10 @@ class Layer(Building):
     def __repr__(self) -> str:
         built = f", input_shape={self._input_shape}" if self.built and self._input_shape else ""
         return f'<{type(self).__name__} name="{self.name}"{built}>'
+
+
+def _is_batch(value) -> bool:
+    return backend.is_array(value) and value.ndim > 0
 
 
 def _names_argument(function, name: str) -> bool:
