@@ -391,6 +391,7 @@ CONFIGURED = [
     lambda: layers.PReLU("ones", "l1", "non_neg", shared_axes=1),
     lambda: layers.ELU(0.3),
     lambda: layers.Softmax(axis=0),
+<<<<<<< HEAD
     lambda: layers.BatchNormalization(1, 0.9, 0.01, gamma_regularizer="l2", renorm=True),
     lambda: layers.BatchNormalization(center=False, renorm_clipping={"rmax": 2.0}),
     lambda: layers.LayerNormalization([1], 0.01, scale=False, beta_constraint="non_neg"),
@@ -407,6 +408,16 @@ CONFIGURED = [
     layers.Add, layers.Average, layers.Maximum, layers.Minimum, layers.Multiply, layers.Subtract,
     lambda: layers.Concatenate(axis=1),
     lambda: layers.Dot((1, -1), normalize=True),
+=======
+    *(lambda kind=kind: kind(4, 2, 2, "same", name=kind.__name__) for kind in (
+        layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.SeparableConv1D,
+        layers.SeparableConv2D)),
+    *(lambda kind=kind: kind(4, 3, 2, "same", output_padding=1, kernel_regularizer="l2")
+      for kind in (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)),
+    *(lambda kind=kind: kind(2, padding="same", depth_multiplier=2, activation="gelu",
+                             depthwise_constraint="max_norm", depthwise_initializer="he_normal")
+      for kind in (layers.DepthwiseConv1D, layers.DepthwiseConv2D)),
+>>>>>>> conv
     *(lambda kind=kind: kind(3, 2, "same") for kind in (
         layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D)),
 ]  # fmt: skip
