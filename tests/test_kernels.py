@@ -79,6 +79,25 @@ POOLED = [
     ((2, 9, 2), {"pool_size": 4, "strides": 3, "padding": "same"}),
     ((1, 4, 6, 5, 2), {"pool_size": (1, 2, 3)}),
 ]
+ADAPTED = [
+    ((2, 6, 4, 3), {"output_size": 2}),
+    ((2, 7, 5, 3), {"output_size": (3, 4)}),
+    ((2, 3, 6, 2), {"output_size": (3, 1), "data_format": "channels_first"}),
+    ((2, 3, 2), {"output_size": 5}),
+    ((0, 4, 4, 2), {"output_size": 1}),
+]
+GLOBAL = [
+    ((2, 5, 4, 3), {}),
+    ((2, 3, 5), {"data_format": "channels_first"}),
+    ((2, 2, 3, 4, 2), {"keepdims": True}),
+]
+RESIZED = [
+    ((2, 3, 4, 2), {"size": (6, 5)}),
+    ((2, 5, 7, 1), {"size": (3, 9), "interpolation": "nearest"}),
+    ((2, 2, 5, 7), {"size": 3, "interpolation": "bicubic", "data_format": "channels_first"}),
+    ((2, 9, 2), {"size": 4, "interpolation": "lanczos3", "antialias": True}),
+    ((0, 4, 4, 2), {"size": 2, "antialias": True}),
+]
 
 # Name of the op, its arrays (integers get no gradient), its options.
 CASES = [
@@ -97,7 +116,21 @@ CASES = [
     *convolutions(),
     ("flatten", (normal(4, 2, 3),), {}),
     ("flatten", (normal(0, 2, 3),), {}),
-    *[("max_pool", (normal(*shape),), options) for shape, options in POOLED],
+    *[(name, (normal(*shape),), options) for shape, options in POOLED
+      for name in ("average_pool", "max_pool")],
+    *[(name, (normal(*shape),), options) for shape, options in ADAPTED
+      for name in ("adaptive_average_pool", "adaptive_max_pool")],
+    *[(name, (normal(*shape),), options) for shape, options in GLOBAL
+      for name in ("global_average_pool", "global_max_pool")],
+    *[("resize", (normal(*shape),), options) for shape, options in RESIZED],
+    ("up_sample", (normal(2, 3, 4, 2),), {}),
+    ("pad", (normal(2, 3),), {"pad_width": ((0, 0), (1, 2)), "value": -1.0}),
+    ("pad", (normal(0, 3, 2),), {"pad_width": ((0, 0), (0, 0), (0, 1))}),
+    ("crop", (normal(2, 5, 4),), {"cropping": ((0, 0), (1, 2), (0, 1))}),
+    ("permute", (normal(2, 3, 4),), {"axes": (2, 0, 1)}),
+    ("repeat_vector", (normal(2, 3),), {"n": 4}),
+    ("up_sample", (normal(2, 2, 3, 4),), {
+        "size": (3, 2), "interpolation": "bilinear", "data_format": "channels_first"}),
     ("rescale", (normal(4, 3),), {"scale": 0.5, "offset": -1.0}),
     ("rescale", (normal(4, 3),), {"scale": 2}),
     *[(name, (normal(4, 3), normal(4, 3)), {}) for name in

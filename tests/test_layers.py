@@ -392,6 +392,7 @@ CONFIGURED = [
     lambda: layers.ELU(0.3),
     lambda: layers.Softmax(axis=0),
 <<<<<<< HEAD
+<<<<<<< HEAD
     lambda: layers.BatchNormalization(1, 0.9, 0.01, gamma_regularizer="l2", renorm=True),
     lambda: layers.BatchNormalization(center=False, renorm_clipping={"rmax": 2.0}),
     lambda: layers.LayerNormalization([1], 0.01, scale=False, beta_constraint="non_neg"),
@@ -420,6 +421,19 @@ CONFIGURED = [
 >>>>>>> conv
     *(lambda kind=kind: kind(3, 2, "same") for kind in (
         layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D)),
+=======
+    *(lambda kind=kind, rank=rank: getattr(layers, f"{kind}Pooling{rank}D")(3, 2, "same")
+      for kind in ("Average", "Max") for rank in (1, 2, 3)),
+    *(lambda kind=kind, rank=rank: getattr(layers, f"{kind}Pooling{rank}D")(2)
+      for kind in ("AdaptiveAverage", "AdaptiveMax") for rank in (1, 2, 3)),
+    *(lambda kind=kind, rank=rank: getattr(layers, f"{kind}Pooling{rank}D")(keepdims=True)
+      for kind in ("GlobalAverage", "GlobalMax") for rank in (1, 2, 3)),
+    *(lambda kind=kind, rank=rank: getattr(layers, f"{kind}{rank}D")(2)
+      for kind in ("Cropping", "UpSampling", "ZeroPadding") for rank in (1, 2, 3)),
+    lambda: layers.Resizing(3, 5, "bicubic", True, fill_value=2.0, antialias=True),
+    lambda: layers.Permute((1,)),
+    lambda: layers.RepeatVector(3),
+>>>>>>> pool
 ]  # fmt: skip
 
 

@@ -35,6 +35,7 @@ def by_hand(x, size, stride, same, reduce):
     return out
 
 
+REDUCE = {"max_pool": np.max, "average_pool": np.mean}
 SIZES = [  # the lengths of the spatial axes, the size of windows, strides
     ((8,), 2, None),
     ((7,), 3, 2),
@@ -53,23 +54,22 @@ SIZES = [  # the lengths of the spatial axes, the size of windows, strides
 @pytest.mark.parametrize("lengths, size, stride", SIZES)
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("kind", POOLS := ["max_pool"])
+@pytest.mark.parametrize("kind", POOLS := ["max_pool", "average_pool"])
 def test_windows_one_by_one(kind, lengths, size, stride, padding, data_format, backend):
     x = distinct(2, *lengths, 3)
     rank = len(lengths)
     sizes = (size,) * rank if isinstance(size, int) else size
     strides = sizes if stride is None else (stride,) * rank if isinstance(stride, int) else stride
-    expected = by_hand(x, sizes, strides, padding == "same", {"max_pool": np.max}[kind])
+    expected = by_hand(x, sizes, strides, padding == "same", REDUCE[kind])
     given = np.moveaxis(x, -1, 1) if data_format == "channels_first" else x
     out = getattr(ops, kind)(
-        backend.asarray(given.astype("float32")),
+        backend.asarray(given),
         pool_size=size, strides=stride, padding=padding, data_format=data_format,
     )  # fmt: skip
     out = backend.to_numpy(out)
-    assert out.dtype == np.float32
     if data_format == "channels_first":
         out = np.moveaxis(out, 1, -1)
-    np.testing.assert_allclose(out, expected, rtol=1e-6)
+    np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("lengths, size, stride", SIZES)
@@ -121,8 +121,10 @@ def test_values_and_gradients_are_pytorchs(
     y = getattr(ops, kind)(t, pool_size=size, strides=stride, data_format=data_format)
     lamina.xp.sum(y * w).backward()
     back = (lambda a: a) if data_format == "channels_first" else (lambda a: np.moveaxis(a, -1, 1))
-    np.testing.assert_allclose(back(y.numpy()), out.detach().numpy(), rtol=tolerance)
-    np.testing.assert_allclose(back(t.grad), first.grad.numpy(), rtol=tolerance, atol=1e-12)
+    assert y.dtype == t.grad.dtype == np.dtype(dtype)
+    how = {"rtol": tolerance, "atol": tolerance / 10}
+    np.testing.assert_allclose(back(y.numpy()), out.detach().numpy(), **how)
+    np.testing.assert_allclose(back(t.grad), first.grad.numpy(), **how)
 
 
 @pytest.mark.parametrize("size, stride", [(2, 2), (3, 2), (3, 1)])
@@ -188,9 +190,90 @@ def test_windows_that_make_no_sense(kind, shape, options, match):
         getattr(ops, kind)(np.zeros(shape), **options)
 
 
+# ---- parts and whole images ----------------------------------------------------------------------
+
+PARTS = [
+    ((2, 6, 3), 3),
+    ((2, 7, 3), 3),
+    ((2, 3, 2), 5),
+    ((2, 8, 6, 2), 2),
+    ((2, 7, 5, 3), (3, 4)),
+    ((2, 5, 6, 2), 1),
+    ((0, 5, 6, 2), 2),
+    ((1, 5, 4, 7, 2), (2, 4, 3)),
+]
+
+
+@pytest.mark.parametrize("shape, size", PARTS)
+@pytest.mark.parametrize("kind", ["max", "average"])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_parts_are_pytorchs(kind, shape, size, data_format, backend):
+    torch = pytest.importorskip("torch")
+    x, rank = distinct(*shape), len(shape) - 2
+    name = f"adaptive_{kind.replace('average', 'avg')}_pool{rank}d"
+    first = torch.tensor(np.moveaxis(x, -1, 1).copy(), requires_grad=True)
+    out = getattr(torch.nn.functional, name)(first, size)
+    weight = RNG.normal(size=out.shape)
+    if out.numel():
+        out.backward(torch.tensor(weight))
+    else:  # PyTorch refuses the way back through an empty batch
+        first.grad = torch.zeros_like(first)
+    last = data_format == "channels_last"
+    given, weight = (x, np.moveaxis(weight, 1, -1)) if last else (np.moveaxis(x, -1, 1), weight)
+    t = lamina.Tensor(backend.asarray(np.ascontiguousarray(given)), requires_grad=True)
+    y = getattr(ops, f"adaptive_{kind}_pool")(t, output_size=size, data_format=data_format)
+    lamina.xp.sum(y * backend.asarray(np.ascontiguousarray(weight))).backward()
+    back = (lambda a: np.moveaxis(a, -1, 1)) if last else (lambda a: a)
+    np.testing.assert_allclose(back(y.numpy()), out.detach().numpy(), rtol=1e-12, atol=1e-12)
+    got = back(backend.to_numpy(t.grad))
+    np.testing.assert_allclose(got, first.grad.numpy(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape, size", PARTS)
+@pytest.mark.parametrize("kind", ["max", "average"])
+def test_gradients_of_parts(kind, shape, size):
+    operation = getattr(ops, f"adaptive_{kind}_pool")
+    if 0 not in shape:
+        check_grads(lambda x: operation(x * x, output_size=size), (distinct(*shape) + 4.0,))
+
+
+@pytest.mark.parametrize("kind, reduce", [("max", np.max), ("average", np.mean)])
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("shape", [(2, 5, 3), (2, 4, 5, 3), (2, 3, 2, 4, 3)])
+def test_whole_images(kind, reduce, keepdims, shape, backend):
+    x, rank = distinct(*shape), len(shape) - 2
+    for data_format, axes in (("channels_last", range(1, rank + 1)), ("channels_first", None)):
+        axes = tuple(axes or range(2, rank + 2))
+        expected = reduce(x, axis=axes, keepdims=keepdims)
+        operation = getattr(ops, f"global_{kind}_pool")
+        out = operation(backend.asarray(x), keepdims=keepdims, data_format=data_format)
+        np.testing.assert_allclose(backend.to_numpy(out), expected, rtol=1e-12)
+        with lamina.use(backend.backend):
+            make = getattr(layers, f"Global{kind.title()}Pooling{rank}D")
+            out = make(data_format, keepdims)(backend.asarray(x))
+        np.testing.assert_allclose(out.numpy(), expected, rtol=1e-12)
+    check_grads(lambda x: operation(x * x, keepdims=keepdims), (x + 4.0,))
+
+
+@pytest.mark.parametrize("kind", ["Average", "Max"])
+def test_layers_of_parts(kind):
+    x = distinct(2, 7, 5, 3)
+    layer = getattr(layers, f"Adaptive{kind}Pooling2D")((2, 4))
+    np.testing.assert_array_equal(
+        layer(x).numpy(), getattr(ops, f"adaptive_{kind.lower()}_pool")(x, output_size=(2, 4))
+    )
+    assert layer.compute_output_shape((None, None, None, 3)) == (None, 2, 4, 3)
+    with pytest.raises(ValueError, match="output_size is one whole number from 1 on"):
+        getattr(layers, f"Adaptive{kind}Pooling2D")(0)
+    with pytest.raises(ValueError, match=r"channels\), got \(None, 28, 28\): add a channel axis"):
+        getattr(layers, f"Global{kind}Pooling2D")()(np.zeros((4, 28, 28)))
+    with pytest.raises(ValueError, match="images with elements"):
+        getattr(layers, f"Global{kind}Pooling2D")()(np.zeros((4, 28, 0, 3)))
+
+
 # ---- layers --------------------------------------------------------------------------------------
 
-LAYERS = ["MaxPooling"]
+LAYERS = ["MaxPooling", "AveragePooling"]
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -206,13 +289,15 @@ def test_layers_do_what_the_ops_do(kind, rank, data_format, settings, backend):
         out = layer(backend.asarray(x))
     operation = getattr(ops, {"Max": "max_pool", "Ave": "average_pool"}[kind[:3]])
     expected = operation(x, **settings, data_format=data_format or "channels_last")
-    np.testing.assert_allclose(out.numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(out.numpy(), expected, rtol=1e-6, atol=1e-6)
     assert layer.compute_output_shape(x.shape) == out.shape
 
 
 def test_keras_knows_them_by_two_names():
     for rank in (1, 2, 3):
-        assert getattr(layers, f"MaxPool{rank}D") is getattr(layers, f"MaxPooling{rank}D")
+        for kind in ("Average", "GlobalAverage", "GlobalMax", "Max"):
+            short = getattr(layers, f"{kind.replace('Average', 'Avg')}Pool{rank}D")
+            assert short is getattr(layers, f"{kind}Pooling{rank}D")
     assert layers.MaxPooling2D().pool_size == layers.MaxPooling2D().strides == (2, 2)
 
 
@@ -235,7 +320,7 @@ def test_lengths_that_are_not_known_yet(rank):
         (lambda: layers.MaxPooling1D(name="pool"), (4, 28, 28, 3), r"\(batch, steps, channels\)"),
         (lambda: layers.MaxPooling2D(5, name="pool"), (4, 4, 9, 1),
          r'"pool" expects images of at least \(5, 5\), got \(None, 4, 9, 1\): .*padding="same"'),
-        (lambda: layers.MaxPooling2D(padding="same"), (4, 0, 9, 1), "images of at least"),
+        (lambda: layers.MaxPooling2D(padding="same"), (4, 0, 9, 1), "images with elements"),
     ],
 )  # fmt: skip
 def test_inputs_that_do_not_fit_name_the_layer(make, shape, match):

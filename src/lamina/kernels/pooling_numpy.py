@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from lamina.kernels.pooling import bordered
+from lamina.kernels.pooling import adaptive, bordered, shares
 from lamina.ops._op import kernel
 from lamina.ops._pool_windows import windows
 
@@ -39,6 +39,44 @@ def max_pool(xp, needs, x, *, pool_size, strides, padding, data_format):
     return x, pullback
 
 
+@kernel("average_pool", "numpy")
+def average_pool(xp, needs, x, *, pool_size, strides, padding, data_format):
+    """As the portable kernel, in place."""
+    if x.dtype.kind != "f":
+        return NotImplemented
+    places = windows(x.shape, pool_size, strides, padding, data_format)
+    x, inside = bordered(np, x, places, 0.0)
+    steps = []
+    for w in reversed(places):
+        shape = x.shape
+        steps.append((w, shape))
+        taps = taps_of(_around(x, w), w)
+        total = taps[0] + taps[1] if w.size > 1 else taps[0].copy()
+        for tap in taps[2:]:
+            total += tap
+        x = total.reshape(*shape[: w.axis], w.count, *shape[w.axis + 1 :])
+    factors = shares(np, x, places)
+    for factor in factors:
+        x *= factor
+
+    def pullback(g):
+        for factor in factors:
+            g = g * factor
+        for w, shape in reversed(steps):
+            g = _spread([_around(g, w)] * w.size, w, shape)
+        return (g if inside is None else g[inside],)
+
+    return x, pullback
+
+
+adaptive_max_pool = kernel("adaptive_max_pool", "numpy")(adaptive(max_pool))
+
+
+def taps_of(x, w):
+    """Element j of all windows along the middle axis of ``x``, for every j."""
+    return [x[:, j : j + (w.count - 1) * w.stride + 1 : w.stride] for j in range(w.size)]
+
+
 def _around(x, w):
     """``x``, contiguous, as (axes before that of the windows, this axis, axes behind)."""
     shape = x.shape
@@ -51,7 +89,7 @@ def _fold(x, w, keep):
 
     Mask j - 1 is where element j of a window is larger than all before it.
     """
-    taps = [x[:, j : j + (w.count - 1) * w.stride + 1 : w.stride] for j in range(w.size)]
+    taps = taps_of(x, w)
     if w.size == 1:
         return taps[0].copy(), []
     masks = []
@@ -81,10 +119,10 @@ def _unfold(g, w, shape, masks):
         part = g * mask
         parts.append(part)
         g = g - part
-    return spread([g, *reversed(parts)], w, shape)
+    return _spread([g, *reversed(parts)], w, shape)
 
 
-def spread(parts, w, shape):
+def _spread(parts, w, shape):
     """An array of ``shape`` where part j is added to element j of every window.
 
     Args:

@@ -51,6 +51,27 @@ class Spatial(Layer):
         return {**super().get_config(), "data_format": self.data_format}
 
 
+class SpatialOp(Spatial):
+    """A layer that is one op with options."""
+
+    operation = None
+
+    def options(self) -> dict:
+        """The options of the op."""
+        return {"data_format": self.data_format}
+
+    def call(self, inputs):
+        return type(self).operation(inputs, **self.options())
+
+    def links(self):
+        return [(type(self).operation, (), self.options())]
+
+    def check_input(self, shape):
+        super().check_input(shape)
+        if 0 in self.spatial(shape):
+            raise self.input_error("images with elements", shape, "drop what is empty")
+
+
 def each_axis(owner, name: str, value, rank: int, least: int = 1) -> tuple[int, ...]:
     """``value``, one whole number or one per spatial axis, as one per axis.
 

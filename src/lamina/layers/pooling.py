@@ -1,10 +1,10 @@
 """Pooling layers: one number for every window of an image, a signal or a volume."""
 
-from lamina.layers._spatial import Spatial, each_axis
-from lamina.ops.pooling import max_pool
+from lamina.layers._spatial import SpatialOp, each_axis
+from lamina.ops.pooling import average_pool, max_pool
 
 
-class _Pooling(Spatial):
+class _Pooling(SpatialOp):
     """Pooling in windows.
 
     Args:
@@ -18,8 +18,6 @@ class _Pooling(Spatial):
         ValueError: for images smaller than a window.
     """
 
-    operation = None
-
     def __init__(
         self, pool_size, strides=None, padding="valid", data_format=None, name=None, **kwargs
     ):
@@ -31,33 +29,23 @@ class _Pooling(Spatial):
         if str(padding).lower() not in ("valid", "same"):
             raise ValueError(f'{self} needs padding "valid" or "same", got {padding!r}')
         self.padding = padding.lower()
-        self._options = {
+
+    def options(self):
+        return {
+            **super().options(),
             "pool_size": self.pool_size,
             "strides": self.strides,
             "padding": self.padding,
-            "data_format": self.data_format,
         }
-
-    def call(self, inputs):
-        return type(self).operation(inputs, **self._options)
-
-    def links(self):
-        return [(type(self).operation, (), self._options)]
 
     def check_input(self, shape):
         super().check_input(shape)
-        lengths = self.spatial(shape)
-        if self.padding == "same":
-            fits = 0 not in lengths
-        else:
-            pairs = zip(lengths, self.pool_size, strict=True)
-            fits = all(n is None or n >= size for n, size in pairs)
-        if not fits:
+        pairs = zip(self.spatial(shape), self.pool_size, strict=True)
+        if self.padding == "valid" and any(n is not None and n < size for n, size in pairs):
             raise self.input_error(
                 f"images of at least {self.pool_size}",
                 shape,
-                "make pool_size smaller, or pool less often"
-                + ("" if 0 in lengths else ', or pad (padding="same")'),
+                'make pool_size smaller, or pool less often, or pad (padding="same")',
             )
 
     def get_config(self):
@@ -135,4 +123,38 @@ class MaxPooling3D(_Pooling):
         super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
 
 
+class AveragePooling1D(_Pooling):
+    """The mean of every window of a signal: see ``ops.average_pool``.
+
+    Shapes:
+        inputs (batch, steps, channels), or with the channels first.
+    """
+
+    rank = 1
+    operation = staticmethod(average_pool)
+
+
+class AveragePooling2D(_Pooling):
+    """The mean of every window of an image: see ``ops.average_pool``.
+
+    Shapes:
+        inputs (batch, height, width, channels), or with the channels first.
+    """
+
+    rank = 2
+    operation = staticmethod(average_pool)
+
+
+class AveragePooling3D(_Pooling):
+    """The mean of every window of a volume: see ``ops.average_pool``.
+
+    Shapes:
+        inputs (batch, depth, height, width, channels), or with the channels first.
+    """
+
+    rank = 3
+    operation = staticmethod(average_pool)
+
+
+AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
 MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D

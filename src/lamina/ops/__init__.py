@@ -33,6 +33,7 @@ from lamina.ops.activations import (
     tanh_shrink,
     threshold,
 )
+from lamina.ops.arranging import crop, pad, permute, repeat_vector
 from lamina.ops.convolution import conv, conv_transpose, depthwise_conv, separable_conv
 from lamina.ops.crossentropies import (
     binary_crossentropy,
@@ -66,12 +67,23 @@ from lamina.ops.normalization import (
     standardize,
     unit_normalization,
 )
-from lamina.ops.pooling import max_pool
+from lamina.ops.pooling import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    global_average_pool,
+    global_max_pool,
+    max_pool,
+)
 from lamina.ops.preparing import flatten, rescale
+from lamina.ops.resizing import resize, up_sample
 from lamina.ops.softmaxes import log_softmax, softmax, sparsemax
 from lamina.ops.special import erf
 
 __all__ = [
+    "adaptive_average_pool",
+    "adaptive_max_pool",
+    "average_pool",
     "batch_normalization",
     "binary_crossentropy",
     "binary_focal_crossentropy",
@@ -82,6 +94,7 @@ __all__ = [
     "conv",
     "conv_transpose",
     "cosine_similarity",
+    "crop",
     "dense",
     "depthwise_conv",
     "elu",
@@ -89,6 +102,8 @@ __all__ = [
     "exponential",
     "flatten",
     "gelu",
+    "global_average_pool",
+    "global_max_pool",
     "glu",
     "group_normalization",
     "hard_shrink",
@@ -110,10 +125,14 @@ __all__ = [
     "mean_squared_error",
     "mean_squared_logarithmic_error",
     "mish",
+    "pad",
+    "permute",
     "poisson",
     "relu",
     "relu6",
+    "repeat_vector",
     "rescale",
+    "resize",
     "rms_normalization",
     "selu",
     "separable_conv",
@@ -137,6 +156,7 @@ __all__ = [
     "tanh_shrink",
     "threshold",
     "unit_normalization",
+    "up_sample",
 ]
 
 

@@ -26,6 +26,11 @@ class Window(NamedTuple):
         last = j + (self.count - 1) * self.stride
         return (*(slice(None),) * self.axis, slice(j, last + 1, self.stride), ...)
 
+    def shares(self) -> list[float]:
+        """One divided by how many elements of every window are no padding."""
+        starts = [i * self.stride - self.before for i in range(self.count)]
+        return [1.0 / (min(a + self.size, self.length) - max(a, 0)) for a in starts]
+
 
 def spatial_axes(ndim: int, data_format: str) -> tuple[int, ...]:
     """The axes that are neither the batch nor the channels.
