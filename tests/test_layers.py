@@ -391,8 +391,6 @@ CONFIGURED = [
     lambda: layers.PReLU("ones", "l1", "non_neg", shared_axes=1),
     lambda: layers.ELU(0.3),
     lambda: layers.Softmax(axis=0),
-<<<<<<< HEAD
-<<<<<<< HEAD
     lambda: layers.BatchNormalization(1, 0.9, 0.01, gamma_regularizer="l2", renorm=True),
     lambda: layers.BatchNormalization(center=False, renorm_clipping={"rmax": 2.0}),
     lambda: layers.LayerNormalization([1], 0.01, scale=False, beta_constraint="non_neg"),
@@ -409,7 +407,6 @@ CONFIGURED = [
     layers.Add, layers.Average, layers.Maximum, layers.Minimum, layers.Multiply, layers.Subtract,
     lambda: layers.Concatenate(axis=1),
     lambda: layers.Dot((1, -1), normalize=True),
-=======
     *(lambda kind=kind: kind(4, 2, 2, "same", name=kind.__name__) for kind in (
         layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.SeparableConv1D,
         layers.SeparableConv2D)),
@@ -418,10 +415,6 @@ CONFIGURED = [
     *(lambda kind=kind: kind(2, padding="same", depth_multiplier=2, activation="gelu",
                              depthwise_constraint="max_norm", depthwise_initializer="he_normal")
       for kind in (layers.DepthwiseConv1D, layers.DepthwiseConv2D)),
->>>>>>> conv
-    *(lambda kind=kind: kind(3, 2, "same") for kind in (
-        layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D)),
-=======
     *(lambda kind=kind, rank=rank: getattr(layers, f"{kind}Pooling{rank}D")(3, 2, "same")
       for kind in ("Average", "Max") for rank in (1, 2, 3)),
     *(lambda kind=kind, rank=rank: getattr(layers, f"{kind}Pooling{rank}D")(2)
@@ -433,7 +426,6 @@ CONFIGURED = [
     lambda: layers.Resizing(3, 5, "bicubic", True, fill_value=2.0, antialias=True),
     lambda: layers.Permute((1,)),
     lambda: layers.RepeatVector(3),
->>>>>>> pool
 ]  # fmt: skip
 
 

@@ -134,8 +134,8 @@ def test_shapes_with_unknown_axes():
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda: layers.Add(name="sum")([A, D]), r'"sum" .* can be broadcast, got \(None, 2, 3\) and '
-                                                 r"\(None, 5, 3\): axis 1 differs, 2 and 5"),
+        (lambda: layers.Add(name="sum")([A, D]),
+         r'"sum" .*can be broadcast, got \(None, 2, 3\) and \(None, 5, 3\): axis 1 differs, 2 and 5'),
         (lambda: layers.Concatenate()([A, D]), "one shape but for axis -1, got .* and "),
         (lambda: layers.Concatenate()([A, A[:, 0]]), "one shape but for axis -1"),
         (lambda: layers.Concatenate(3)([A, A]), "inputs with an axis 3, got a list of 2 inputs"),
@@ -158,7 +158,7 @@ def test_batches_of_other_lengths_do_not_merge():
     for wrong in ([A, B[:1]], [A, B[:3]]):
         with pytest.raises(ValueError, match="axis 0 differs, 4 and"):
             layer(wrong)
-    with pytest.raises(ValueError, match="expects a list of 2 inputs of shapes .*, got a list of 3"):
+    with pytest.raises(ValueError, match="expects a list of 2 inputs of .* got a list of 3"):
         layer([A, B, C])
 
 

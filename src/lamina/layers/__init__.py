@@ -181,7 +181,6 @@ __all__ = [
     "SeparableConv1D",
     "SeparableConv2D",
     "Softmax",
-    "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
