@@ -23,12 +23,23 @@ class Building(Holder):
             self._input_shape = None
             self.check_input(shape)
             self.place_layers()
+            known = self.layers_within()
             self.build(shape)
+            self._take_in(known)
             self._input_shape = shape
             self._sets_mode = bool(self.sublayers()) and not self.hands_training_on
             self.built = True
             if not all(layer.built for layer in self.layers_within()):
                 self._shape_of_sample(shape, _ANY)
+
+    def _take_in(self, known) -> None:
+        """Make of layers that ``build`` made what those of ``__init__`` are: placed, and frozen."""
+        new = [layer for layer in self.sublayers() if not any(layer is other for other in known)]
+        if new:
+            self.place_layers()
+        for layer in new:
+            if not self._trainable:
+                layer.trainable = False
 
     @contextlib.contextmanager
     def provisional(self):

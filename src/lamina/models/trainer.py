@@ -11,6 +11,7 @@ from lamina import backend
 from lamina.autograd import no_grad
 from lamina.backend.random import Generator
 from lamina.data import is_iterable_of_batches
+from lamina.layers import _passes
 from lamina.layers._options import unknown_option, whole_number
 from lamina.models.callbacks import CallbackList
 from lamina.models.compiled import Compiled
