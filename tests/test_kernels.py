@@ -31,22 +31,22 @@ def one_hot(*shape):
 def convolutions():
     """Every form of every convolution, in one, two and three dimensions."""
     first = {"data_format": "channels_first"}
-    for op, more, filters in (
+    for name, more, filters in (
         ("conv", {}, (2, 3)), ("depthwise_conv", {}, (2, 2)), ("conv_transpose", {}, (3, 2)),
     ):  # fmt: skip
-        bias = 4 if op == "depthwise_conv" else 3
+        bias = 4 if name == "depthwise_conv" else 3
         for image in ((7,), (5, 6), (4, 3, 5)):
             for strides, dilation in ((1, 1), (2, 1), (1, 2)):
                 padding = "same" if dilation == 2 else "valid"
                 options = {"strides": strides, "dilation_rate": dilation, "padding": padding}
                 kernel = normal(*(3, 2, 2)[: len(image)], *filters)
-                yield op, (normal(2, *image, 2), kernel, normal(bias)), {**options, **more}
+                yield name, (normal(2, *image, 2), kernel, normal(bias)), {**options, **more}
         kernel = normal(3, 2, *filters)
         same = {"padding": "same", "strides": (3, 2)}
-        yield op, (normal(2, 2, 5, 4), kernel, normal(bias)), {**same, **first}
-        yield op, (normal(0, 5, 4, 2), kernel, None), {"activation": "relu"}
-        yield op, (normal(2, 5, 1, 2), kernel, normal(bias)), {**same, "activation": "selu"}
-        yield op, (normal(1, 2, 5, 4), kernel, normal(bias)), {**first, "activation": "softmax"}
+        yield name, (normal(2, 2, 5, 4), kernel, normal(bias)), {**same, **first}
+        yield name, (normal(0, 5, 4, 2), kernel, None), {"activation": "relu"}
+        yield name, (normal(2, 5, 1, 2), kernel, normal(bias)), {**same, "activation": "selu"}
+        yield name, (normal(1, 2, 5, 4), kernel, normal(bias)), {**first, "activation": "softmax"}
     causal = {"padding": "causal", "dilation_rate": 2}
     yield "conv", (normal(2, 6, 2), normal(2, 2, 3), normal(3)), causal
     yield "depthwise_conv", (normal(2, 6, 2), normal(2, 2, 3), normal(6)), causal

@@ -407,14 +407,6 @@ CONFIGURED = [
     layers.Add, layers.Average, layers.Maximum, layers.Minimum, layers.Multiply, layers.Subtract,
     lambda: layers.Concatenate(axis=1),
     lambda: layers.Dot((1, -1), normalize=True),
-    *(lambda kind=kind: kind(4, 2, 2, "same", name=kind.__name__) for kind in (
-        layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.SeparableConv1D,
-        layers.SeparableConv2D)),
-    *(lambda kind=kind: kind(4, 3, 2, "same", output_padding=1, kernel_regularizer="l2")
-      for kind in (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)),
-    *(lambda kind=kind: kind(2, padding="same", depth_multiplier=2, activation="gelu",
-                             depthwise_constraint="max_norm", depthwise_initializer="he_normal")
-      for kind in (layers.DepthwiseConv1D, layers.DepthwiseConv2D)),
     *(lambda kind=kind, rank=rank: getattr(layers, f"{kind}Pooling{rank}D")(3, 2, "same")
       for kind in ("Average", "Max") for rank in (1, 2, 3)),
     *(lambda kind=kind, rank=rank: getattr(layers, f"{kind}Pooling{rank}D")(2)
@@ -424,8 +416,24 @@ CONFIGURED = [
     *(lambda kind=kind, rank=rank: getattr(layers, f"{kind}{rank}D")(2)
       for kind in ("Cropping", "UpSampling", "ZeroPadding") for rank in (1, 2, 3)),
     lambda: layers.Resizing(3, 5, "bicubic", True, fill_value=2.0, antialias=True),
+    lambda: layers.RandomFlip("vertical", seed=1),
+    lambda: layers.RandomCrop(3, 4, seed=1),
+    lambda: layers.RandomTranslation(0.1, (-0.2, 0.3), "wrap", "nearest", 1, 2.0),
+    lambda: layers.RandomRotation((0.1, 0.2), fill_mode="constant", seed=1),
+    lambda: layers.RandomZoom(0.2, (0.1, 0.2), "nearest", seed=1),
+    lambda: layers.RandomContrast((0.1, 0.2), (0, 1), 1),
+    lambda: layers.RandomBrightness(0.1, (0, 1), 1, data_format="channels_first"),
+    lambda: layers.RandomErasing(0.5, 0.2, (1.0, 2.0, 3.0), (0, 1), 1),
     lambda: layers.Permute((1,)),
     lambda: layers.RepeatVector(3),
+    *(lambda kind=kind: kind(4, 2, 2, "same", name=kind.__name__) for kind in (
+        layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.SeparableConv1D,
+        layers.SeparableConv2D)),
+    *(lambda kind=kind: kind(4, 3, 2, "same", output_padding=1, kernel_regularizer="l2")
+      for kind in (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)),
+    *(lambda kind=kind: kind(2, padding="same", depth_multiplier=2, activation="gelu",
+                             depthwise_constraint="max_norm", depthwise_initializer="he_normal")
+      for kind in (layers.DepthwiseConv1D, layers.DepthwiseConv2D)),
 ]  # fmt: skip
 
 

@@ -62,11 +62,11 @@ def test_values_and_gradients_are_pytorchs(shape, size, mode, data_format, backe
 @pytest.mark.parametrize("antialias", [False, True])
 def test_every_interpolation_is_keras(name, antialias):
     theirs = keras()
-    for size in ((5, 14), (17, 6), (9, 11)):
-        x = RNG.normal(size=(2, 9, 11, 2)).astype("float32")
-        expected = theirs.ops.image.resize(x, size, name, antialias, data_format="channels_last")
-        out = ops.resize(x, size=size, interpolation=name, antialias=antialias)
-        np.testing.assert_allclose(out, np.asarray(expected), rtol=2e-5, atol=2e-5)
+    size = (4, 17) if antialias else (5, 14)
+    x = RNG.normal(size=(2, 9, 11, 2)).astype("float32")
+    expected = theirs.ops.image.resize(x, size, name, antialias, data_format="channels_last")
+    out = ops.resize(x, size=size, interpolation=name, antialias=antialias)
+    np.testing.assert_allclose(out, np.asarray(expected), rtol=2e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("name", ["nearest", "bilinear", "bicubic", "lanczos3"])
@@ -115,7 +115,7 @@ def test_up_sampling_between_pixels_is_resizing():
         np.testing.assert_allclose(layer(x).numpy(), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(2, 8, 5, 3), (2, 5, 9, 3), (2, 6, 6, 3)])
+@pytest.mark.parametrize("shape", [(2, 8, 5, 3), (2, 5, 13, 3)])
 @pytest.mark.parametrize("how", [{}, {"crop_to_aspect_ratio": True}, {"pad_to_aspect_ratio": True}])
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_resizing_is_keras(shape, how, data_format):

@@ -1,6 +1,6 @@
 """Every row of the table of rules against finite differences, on every backend.
 
-A new row needs cases here: in `UNARY`, `BINARY` or `OTHERS`. `test_every_row_has_a_case` says so.
+A new row needs cases in one of the files ``_cases_*.py``. `test_every_row_has_a_case` says so.
 """
 
 import inspect
@@ -8,302 +8,32 @@ import inspect
 import numpy as np
 import pytest
 
+import _cases_arrays
+import _cases_complex
+import _cases_fft
+import _cases_linalg
 import lamina
+from _cases import floats, integers, mask, on
 from lamina import xp as lxp
-from lamina.autograd import _namespace, differentiable
+from lamina.autograd import _namespace
 from lamina.autograd._rules import RULES
 from lamina.testing import assert_close, check_grads
 
 strict = pytest.importorskip("array_api_strict")
 
-# Intervals on which the functions are smooth.
-UNARY = {
-    "abs": (-2, 2),
-    "acos": (-0.9, 0.9),
-    "acosh": (1.2, 3),
-    "asin": (-0.9, 0.9),
-    "asinh": (-2, 2),
-    "atan": (-2, 2),
-    "atanh": (-0.9, 0.9),
-    "cos": (-2, 2),
-    "cosh": (-2, 2),
-    "erf": (-5, 5),
-    "exp": (-2, 2),
-    "expm1": (-2, 2),
-    "log": (0.5, 3),
-    "log10": (0.5, 3),
-    "log1p": (-0.5, 3),
-    "log2": (0.5, 3),
-    "negative": (-2, 2),
-    "positive": (-2, 2),
-    "reciprocal": (0.5, 2),
-    "sin": (-2, 2),
-    "sinh": (-2, 2),
-    "sqrt": (0.5, 2),
-    "square": (-2, 2),
-    "tan": (-1, 1),
-    "tanh": (-2, 2),
-}
-BINARY = {
-    "add": ((-2, 2), (-2, 2)),
-    "atan2": ((0.5, 2), (0.5, 2)),
-    "divide": ((-2, 2), (0.5, 2)),
-    "hypot": ((0.5, 2), (0.5, 2)),
-    "logaddexp": ((-2, 2), (-2, 2)),
-    "maximum": ((-2, 2), (-2, 2)),
-    "minimum": ((-2, 2), (-2, 2)),
-    "multiply": ((-2, 2), (-2, 2)),
-    "pow": ((0.5, 2), (-2, 2)),
-    "remainder": ((5, 5.9), (2.1, 2.4)),
-    "subtract": ((-2, 2), (-2, 2)),
-}
-SHAPES = [(), (4,), (2, 3), (0, 3)]
-PAIRS = [
-    ((), ()),
-    ((3,), (3,)),
-    ((2, 1), (3,)),
-    ((2, 3), ()),
-    ((1,), (2, 3)),
-    ((0, 3), (3,)),
-    ((1, 3), (0, 3)),
+CASES = [
+    case
+    for room in (_cases_arrays, _cases_linalg, _cases_fft, _cases_complex)
+    for case in room.cases()
 ]
-
-
-class Case:
-    """A call of a function: arguments (floating-point arrays are differentiated) and options."""
-
-    def __init__(self, name, *args, **options):
-        self.name, self.args, self.options = name, args, options
-
-    def __call__(self, *args):
-        return find(self.name, *args)(*args, **self.options)
-
-    def __repr__(self):
-        told = [show(a) for a in self.args] + [f"{k}={show(v)}" for k, v in self.options.items()]
-        return f"{self.name}({', '.join(told)})"
-
-
-def show(value):
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(show, value))}]"
-    if isinstance(value, np.ndarray):
-        kind = {"f": "", "i": "i", "b": "b"}[value.dtype.kind]
-        return kind + "x".join(map(str, value.shape))
-    return str(value).replace("slice", "")
-
-
-def find(name, *args):
-    """The function ``name`` of the differentiable namespace of what is among ``args``."""
-    if name in lamina.ops.__all__:
-        return getattr(lamina.ops, name)
-    arrays = [a for arg in args for a in (arg if isinstance(arg, list) else [arg])]
-    first = next(a for a in arrays if hasattr(a, "shape"))
-    raw = first.data if isinstance(first, lamina.Tensor) else first
-    return getattr(differentiable(lamina.backend.namespace(raw)), name)
-
-
-_count = iter(range(10**6))
-
-
-def floats(*shape, low=-2.0, high=2.0):
-    return np.random.default_rng(next(_count)).uniform(low, high, shape)
-
-
-def spaced(array):
-    """The same values in memory with gaps."""
-    out = np.repeat(array, 2, axis=-1)[..., ::2]
-    assert out.base is not None and not out.flags.c_contiguous
-    return out
-
-
-def integers(*values):
-    return np.asarray(values, dtype=np.int64)
-
-
-def mask(*shape):
-    return np.asarray(np.random.default_rng(next(_count)).random(shape) > 0.4)
-
-
-def cases():
-    for name, (low, high) in UNARY.items():
-        for shape in SHAPES:
-            yield Case(name, floats(*shape, low=low, high=high))
-        yield Case(name, spaced(floats(2, 3, low=low, high=high)))
-    for name, ((low1, high1), (low2, high2)) in BINARY.items():
-        for shape1, shape2 in PAIRS:
-            one = floats(*shape1, low=low1, high=high1)
-            yield Case(name, one, floats(*shape2, low=low2, high=high2))
-        transposed = floats(3, 2, low=low2, high=high2).T
-        yield Case(name, spaced(floats(2, 3, low=low1, high=high1)), transposed)
-    yield from others()
-
-
-def others():
-    f = floats
-    # ---- choosing ----
-    for s1, s2 in PAIRS:
-        yield Case("where", mask(*np.broadcast_shapes(s1, s2)), f(*s1), f(*s2))
-    yield Case("where", mask(3), f(2, 3), spaced(f(2, 3)))
-    yield Case("where", mask(2, 3), f(), f())
-    yield Case("where", mask(2, 3), f(2, 3), 0.0)
-    yield Case("where", mask(2, 3), 1.5, f(2, 3))
-    yield Case("clip", f(3, 4), -0.5, 0.5)
-    yield Case("clip", f(3, 4), min=-0.5)
-    yield Case("clip", f(3, 4), max=0.5)
-    yield Case("clip", f())
-    yield Case("clip", f(3, 4), f(4, low=-1, high=-0.5), f(3, 1, low=0.5, high=1))
-    yield Case("clip", f(3, 4), None, f(3, 4))
-    yield Case("clip", f(0, 4), -0.5, f(4, low=0))
-    yield Case("clip", f(3, 4), f(), None)
-    # ---- products ----
-    for s1, s2 in [
-        ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 4)), ((5, 2, 3), (3,)),
-        ((3,), (5, 3, 2)), ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)), ((5, 2, 3), (5, 3, 4)),
-        ((5, 1, 2, 3), (4, 3, 2)), ((1, 2, 3), (5, 3, 2)), ((2, 0), (0, 3)), ((0, 3), (3, 2)),
-        ((2, 3), (3, 0)), ((0,), (0,)),
-    ]:  # fmt: skip
-        yield Case("matmul", f(*s1), f(*s2))
-    yield Case("matmul", f(3, 2).T, spaced(f(3, 4)))
-    for s1, s2 in [
-        ((3,), (3,)), ((2, 3), (2, 3)), ((2, 3), (3,)), ((4, 1, 3), (2, 3)), ((0, 3), (3,)),
-    ]:  # fmt: skip
-        yield Case("vecdot", f(*s1), f(*s2))
-    yield Case("vecdot", f(3, 2), f(4, 3, 2), axis=-2)
-    for axes in (
-        0, 1, 2, ((2, 1), (1, 0)), ((1, 2), (0, 1)), ((-1,), (1,)), ((1,), (0,)), ((), ()),
-    ):  # fmt: skip
-        x1, x2 = f(2, 3, 4), f(3, 4, 2)
-        if axes == 1:
-            x2 = f(4, 3)
-        if axes == 2:
-            x2 = f(3, 4, 5)
-        yield Case("tensordot", x1, x2, axes=axes)
-    yield Case("tensordot", f(2, 3, 4), f(4, 2, 3), axes=((2, 0, 1), (0, 1, 2)))
-    yield Case("tensordot", f(2, 3, 4, 5), f(5, 2, 6, 4), axes=((3, 0, 2), (0, 1, 3)))
-    yield Case("tensordot", f(2, 0), f(0, 3), axes=1)
-    yield Case("tensordot", f(3, 2).T, spaced(f(3, 4)), axes=1)
-    # ---- reductions ----
-    ways = [{}, {"axis": 0}, {"axis": -1}, {"axis": (0, -1)}, {"axis": (2, 0), "keepdims": True},
-            {"axis": 1, "keepdims": True}, {"keepdims": True}]  # fmt: skip
-    for name in ("sum", "mean", "max", "min", "prod", "var", "std"):
-        for way in ways:
-            yield Case(name, f(2, 3, 4), **way)
-        yield Case(name, spaced(f(2, 3)), axis=0)
-        yield Case(name, f(5, 4, 3).T, axis=(0, 1))
-        yield Case(name, f(0, 3), axis=1)
-        yield Case(name, f(4))
-    for name in ("sum", "mean", "max", "min", "prod"):
-        yield Case(name, f())
-    for name in ("sum", "prod"):
-        yield Case(name, f(0, 3), axis=0)
-        yield Case(name, f(0))
-    for correction in (1, 0.5):
-        for name in ("var", "std"):
-            yield Case(name, f(3, 4), correction=correction)
-            yield Case(name, f(3, 4), correction=correction, axis=0, keepdims=True)
-    yield Case("prod", np.asarray([[0.0, 2.0, 3.0], [0.0, 0.0, 3.0], [1.0, 2.0, 3.0]]), axis=1)
-    for first in (False, True):
-        yield Case("cumulative_sum", f(4), include_initial=first)
-        yield Case("cumulative_sum", f(2, 3, 4), axis=1, include_initial=first)
-        yield Case("cumulative_sum", spaced(f(2, 3)), axis=-1, include_initial=first)
-        yield Case("cumulative_sum", f(0, 3), axis=0, include_initial=first)
-    # ---- shapes ----
-    for x in (f(), f(4), f(2, 3), f(0, 3), spaced(f(2, 3))):
-        yield Case("astype", x, lambda xp: xp.float64)
-    for s, shape in [
-        ((), (2, 3)), ((3,), (2, 3)), ((2, 1), (2, 3)), ((1, 3), (0, 3)), ((2, 3), (2, 3)),
-    ]:  # fmt: skip
-        yield Case("broadcast_to", f(*s), shape)
-    for s, axis in [((), 0), ((3,), -1), ((2, 3), 1), ((0, 3), 0)]:
-        yield Case("expand_dims", f(*s), axis=axis)
-    for s, axis in [
-        ((), None), ((3,), 0), ((2, 3), None), ((2, 3), -1), ((2, 3), (0, 1)), ((0, 3), 0),
-    ]:  # fmt: skip
-        yield Case("flip", f(*s), axis=axis)
-    for s in [(2, 3), (4, 2, 3), (0, 3)]:
-        yield Case("matrix_transpose", f(*s))
-    yield Case("matrix_transpose", spaced(f(2, 3)))
-    for source, destination in [(0, 2), (-1, 0), ((0, 1), (2, 0)), ((2, -3), (0, 1))]:
-        yield Case("moveaxis", f(2, 3, 4), source, destination)
-    yield Case("moveaxis", f(0, 3), 0, 1)
-    for axes in [(2, 0, 1), (0, 2, 1), (-1, 0, 1)]:
-        yield Case("permute_dims", f(2, 3, 4), axes)
-    yield Case("permute_dims", f(), ())
-    yield Case("permute_dims", f(0, 3), (1, 0))
-    for s, shape in [((), (1,)), ((6,), (2, 3)), ((2, 3), (-1,)), ((1,), ()), ((0, 3), (3, 0))]:
-        yield Case("reshape", f(*s), shape)
-    yield Case("reshape", f(3, 2).T, (6,))
-    for shift, axis in [(1, None), (2, 0), (-1, 1), ((1, -2), (0, 1)), ((1, 1), (0, 0))]:
-        yield Case("roll", f(3, 4), shift, axis=axis)
-    yield Case("roll", f(0, 3), 1, axis=0)
-    for s, axis in [((1,), 0), ((1, 3), 0), ((2, 1, 1), (1, 2)), ((0, 1), -1)]:
-        yield Case("squeeze", f(*s), axis)
-    for name in ("tril", "triu"):
-        for k in (0, 1, -2):
-            yield Case(name, f(3, 4), k=k)
-        yield Case(name, f(2, 3, 3))
-        yield Case(name, f(0, 3))
-    for s, times in [((), (2,)), ((3,), (2,)), ((2, 3), (2, 1)), ((2, 3), (2,)), ((3,), (2, 3)),
-                     ((2, 3), (0, 2)), ((0, 3), (2, 2)), ((2, 3), ())]:  # fmt: skip
-        yield Case("tile", f(*s), times)
-    yield Case("concat", [f(2, 3), f(1, 3), f(0, 3)])
-    yield Case("concat", [f(2, 3), spaced(f(2, 2)), f(2, 1)], axis=-1)
-    yield Case("concat", [f(2, 3), f(4), f()], axis=None)
-    yield Case("stack", [f(), f()])
-    yield Case("stack", [f(2, 3), spaced(f(2, 3)), f(2, 3)], axis=1)
-    yield Case("stack", [f(2, 3), f(3, 2).T], axis=-1)
-    yield Case("stack", [f(0, 3), f(0, 3)], axis=2)
-    # ---- indexing ----
-    for key in (
-        (0, ...), (-1, ...), (slice(1, None), ...), (slice(None, None, 2), ...), ..., (None, ...),
-        (slice(None, None, -1), ...), (0, 1, 1), (0, ..., 1), (slice(None), 1, slice(None)),
-        (..., slice(0, 2)), (None, 1, None, ...), (slice(2, 2), ...),
-        (slice(None), slice(3, 0, -1), 1),
-    ):  # fmt: skip
-        yield Case("getitem", f(3, 4, 2), key)
-    yield Case("getitem", f(4), 1)
-    yield Case("getitem", f(4), slice(1, 3))
-    yield Case("getitem", f(), ())
-    yield Case("getitem", f(), (None, ...))
-    yield Case("getitem", f(0, 3), (..., 1))
-    yield Case("getitem", f(3, 4), mask(3, 4))
-    yield Case("getitem", f(3, 4), np.zeros((3, 4), dtype=bool))
-    yield Case("getitem", f(5), integers(0, 2, 2, -1))
-    yield Case("getitem", f(3, 4), (integers(0, 2, 2), integers(1, 3, 3)))
-    yield Case("getitem", f(3, 4), (integers(0, 2, 2), 1))
-    yield Case("setitem_zeros", f(2, 4), (slice(0, 2), ...), (3, 4))
-    yield Case("setitem_zeros", f(3), (integers(0, 2, 2), integers(1, 3, 3)), (3, 4))
-    for indices in (integers(0, 2, 2, 1), integers(), integers(-1, 0, -1)):
-        yield Case("take", f(3), indices)
-        for axis in (0, 1, -1):
-            yield Case("take", f(3, 4, 5), indices, axis=axis)
-        yield Case("add_at", f(2, len(indices), 3), indices, (2, 4, 3), 1)
-    yield Case("take", spaced(f(4, 3)), integers(2, 2), axis=1)
-    yield Case("take", f(4, 0), integers(2, 2), axis=0)
-    yield Case("take_along_axis", f(3, 4), integers([0, 1], [2, 2], [3, 0]))
-    yield Case("take_along_axis", f(3, 4), integers([0, 1, 2, 2], [1, 1, 0, 0]), axis=0)
-    yield Case("take_along_axis", f(2, 3, 2), integers([[0, 1]], [[2, 2]]), axis=1)
-    yield Case("take_along_axis", f(3, 4), integers([0, -1]), axis=1)
-    yield Case("take_along_axis", f(1, 4), integers([0, 1], [2, 2], [3, 0]))
-    yield Case("add_along_axis", f(3, 2), integers([0, 1], [2, 2], [3, 0]), (3, 4), -1)
-
-
-CASES = list(cases())
 everything = pytest.mark.parametrize("case", CASES, ids=repr)
 
 
-def on(place, value, dtype="float64"):
-    """``value`` with its arrays put on a backend."""
-    if isinstance(value, list | tuple):
-        return type(value)(on(place, v, dtype) for v in value)
-    if callable(value):
-        return value(place.xp)
-    if isinstance(value, np.ndarray):
-        return place.asarray(value, dtype if value.dtype.kind == "f" else None)
-    return value
-
-
-def skip_what_torch_lacks(backend, case):
+def skip_what_libraries_lack(backend, case):
+    if backend.name.startswith("array_api_strict") and case.name == "clip":
+        low, high = (*case.args[1:], None, None)[:2]
+        if low is not None and high is not None and np.any(low > high):
+            pytest.skip("array_api_strict refuses bounds in the wrong order")
     if backend.name != "torch":
         return
     if any(steps_backwards(arg) for arg in case.args):
@@ -313,6 +43,12 @@ def skip_what_torch_lacks(backend, case):
             pytest.skip("torch warns of a variance of no rows, each of several elements")
         if case.name == "std" and case.options.get("correction", 0) == 0.5:
             pytest.skip("torch's standard deviation takes whole corrections only")
+    if case.name == "linalg.matrix_norm" and case.options["ord"] is None:
+        pytest.skip("torch has no norm of the order None")
+    if case.name == "unique_all" or (case.name == "unique_values" and is_complex(case.args[0])):
+        pytest.skip("torch has no unique_all, and no sets of complex numbers")
+    if case.name.startswith("fft.") and 0 in case.args[0].shape:
+        pytest.skip("torch has no transforms of no rows")
 
 
 def steps_backwards(value):
@@ -322,7 +58,8 @@ def steps_backwards(value):
 
 
 def test_every_row_has_a_case():
-    assert set(RULES) - {case.name for case in CASES} == set(), "rules without a case in this file"
+    known = {*RULES, *_namespace._COMPOSED} - {"broadcast_arrays", "diff", "full_like"}
+    assert known - {case.name for case in CASES} == set(), "no case in the files _cases_*.py"
 
 
 @everything
@@ -332,43 +69,71 @@ def test_gradients_to_second_order(case):
 
 @everything
 def test_gradients_on_every_backend(backend, case):
-    skip_what_torch_lacks(backend, case)
+    skip_what_libraries_lack(backend, case)
     check_grads(case, on(backend, case.args), order=1)
 
 
 @everything
 def test_float32_stays_on_its_backend_and_float32(backend, case):
-    skip_what_torch_lacks(backend, case)
+    skip_what_libraries_lack(backend, case)
     if case.name == "astype":
         pytest.skip("changes the dtype by its nature")
     args = on(backend, case.args, "float32")
     tracked = [tracked_floats(a) for a in args]
-    out = case(*tracked)
-    plain = case(*args)
-    assert isinstance(out, lamina.Tensor) and out.requires_grad
-    assert not isinstance(plain, lamina.Tensor)
-    assert_close(out, plain)
-    one = lamina.xp.sum(out * backend.asarray(3.0, "float32"))
-    one.backward()
-    for arg in tracked:
+    outs, plains = parts(case(*tracked)), parts(case(*args))
+    total = 0
+    for out, plain in zip(outs, plains, strict=True):
+        assert isinstance(out, lamina.Tensor) and not isinstance(plain, lamina.Tensor)
+        # compositions round otherwise than the library's own function
+        scale = np.max(np.abs(backend.to_numpy(plain)), initial=0.0)
+        assert_close(out, plain, atol=6e-6 * scale if case.name in _namespace._COMPOSED else 0.0)
+        if is_float(plain):
+            assert out.requires_grad
+            three = backend.asarray(3.0, "float32")
+            total = lxp.sum(lxp.real(out) * three if is_complex(plain) else out * three) + total
+    total.backward()
+    rules = list(RULES.get(case.name, {}).values())
+    for i, arg in enumerate(tracked):
         for leaf in arg if isinstance(arg, list) else [arg]:
-            if isinstance(leaf, lamina.Tensor):
+            if i < len(rules) and rules[i] is None:
+                assert getattr(leaf, "grad", None) is None
+            elif isinstance(leaf, lamina.Tensor):
                 assert leaf.grad.dtype == leaf.dtype
                 assert tuple(leaf.grad.shape) == tuple(leaf.shape)
                 assert backend.backend.owns(leaf.grad)
 
 
+def parts(out):
+    return out if isinstance(out, tuple) else (out,)
+
+
+def is_float(array):
+    return any(kind in str(array.dtype) for kind in ("float", "complex"))
+
+
+def is_complex(array):
+    return "complex" in str(array.dtype)
+
+
 def tracked_floats(value):
     if isinstance(value, list):
         return [tracked_floats(v) for v in value]
-    if hasattr(value, "dtype") and "float" in str(value.dtype):
+    if hasattr(value, "dtype") and is_float(value):
         return lamina.Tensor(value, requires_grad=True)
     return value
 
 
 # ---- the table as such ------------------------------------------------------------------------
 
-STANDARD = sorted(n for n in (*RULES, *_namespace._COMPOSED) if hasattr(strict, n))
+
+def of_the_standard(name):
+    found = strict
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+STANDARD = sorted(n for n in (*RULES, *_namespace._COMPOSED) if of_the_standard(n))
 
 
 @pytest.mark.parametrize("name", STANDARD)
@@ -378,12 +143,13 @@ def test_signatures_are_the_standards(name):
         defaults = [None if "Undef" in repr(p.default) else p.default for p in parameters]
         return [(p.name, p.kind, d) for p, d in zip(parameters, defaults)]
 
-    assert parts(_namespace.function(name)) == parts(getattr(strict, name))
+    assert parts(_namespace.function(name)) == parts(of_the_standard(name))
 
 
 def test_rows_outside_the_standard_are_known():
-    helpers = {"add_along_axis", "add_at", "getitem", "setitem_zeros"}
-    assert set(RULES) - set(STANDARD) == helpers | {"erf"}
+    assert lamina.ops.erf  # a primitive, with a row once it is there
+    helpers = {"add_along_axis", "add_at", "cofactors", "getitem", "setitem_zeros"}
+    assert set(RULES) - set(STANDARD) == helpers
 
 
 @pytest.fixture
@@ -403,7 +169,10 @@ def parameters_of(rule):
     return ", ".join(rule.__code__.co_varnames[: rule.__code__.co_argcount])
 
 
-@pytest.mark.parametrize(("name", "argument"), [(n, a) for n in RULES for a in RULES[n]])
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [(n, a) for n in RULES for a, rule in RULES[n].items() if rule],
+)
 def test_a_rule_that_is_wrong_by_a_thousandth_fails(fresh_functions, name, argument):
     rule = RULES[name][argument]
     given = parameters_of(rule)
@@ -414,7 +183,7 @@ def test_a_rule_that_is_wrong_by_a_thousandth_fails(fresh_functions, name, argum
         function = _namespace.function(name)
         args = on(lamina.backend.get(), case.args)
         try:
-            check_grads(lambda *given: function(*given, **case.options), args, order=1)
+            check_grads(lambda *given: case.by(function, *given), args, order=1)
         except AssertionError as error:
             assert "derivative 1" in str(error)
             return False
@@ -477,9 +246,56 @@ def test_abs_is_flat_at_zero():
     assert_close(gradient(lxp.abs, numbers(-2, 0, 3)), numbers(-1, 0, 1))
 
 
+def test_what_is_a_length_is_flat_at_zero():
+    zero = numbers(0, 0)
+    for g in lamina.grad(lambda a, b: lxp.sum(lxp.hypot(a, b)), (0, 1))(zero, numbers(0, 2)):
+        assert g[0] == 0
+    assert_close(gradient(lxp.std, numbers(3, 3, 3)), numbers(0, 0, 0))
+    assert_close(gradient(lambda a: lxp.std(a, axis=1), numbers([3, 3], [1, 3])),
+                 numbers([0, 0], [-0.5, 0.5]))  # fmt: skip
+    assert_close(gradient(lxp.copysign, numbers(-2, 0, 3), numbers(-1, -1, -1)), numbers(1, 0, -1))
+
+
+def test_roots_logarithms_and_powers_have_their_limits_at_zero():
+    inf = np.full(1, np.inf)
+    with np.errstate(divide="ignore"):
+        for f in (lxp.sqrt, lxp.log, lambda a: a**0.5):
+            assert_close(gradient(f, numbers(0)), inf)
+
+
+def test_sorting_follows_a_stable_sort_at_ties():
+    x, weights = numbers(2, 1, 2, 1), numbers(1, 10, 100, 1000)
+    up = gradient(lambda a: lxp.sort(a) * weights, x)
+    assert_close(up, numbers(100, 1, 1000, 10))
+    down = gradient(lambda a: lxp.sort(a, descending=True) * weights, x)
+    assert_close(down, numbers(1, 100, 10, 1000))
+    median = gradient(lambda a: lxp.sort(a)[1], numbers(5, 3, 3))
+    assert_close(median, numbers(0, 0, 1))
+
+
+def test_the_first_of_equals_stands_for_its_value(backend):
+    x = backend.asarray(numbers([2, 1], [2, 1]))
+    g = gradient(lambda a: lxp.sort(lxp.unique_values(a)) ** 2, x)
+    assert_close(g, backend.asarray(numbers([4, 2], [0, 0])))
+
+
+@pytest.mark.parametrize("scale", [1, 10])
+def test_products_of_many_take_linear_time(scale):
+    n = 20_000 * scale  # squares of this many would not fit in memory
+    x = np.full(n, 1.0)
+    x[7] = 0.5
+    expected = np.full(n, 0.5)
+    expected[7] = 1.0
+    assert_close(gradient(lxp.prod, x), expected)
+    g = gradient(lambda a: lxp.cumulative_prod(a)[-1], x)
+    assert_close(g, expected)
+
+
 def test_prod_with_zeros():
-    assert_close(gradient(lxp.prod, numbers(2, 0, 3)), numbers(0, 6, 0))
-    assert_close(gradient(lxp.prod, numbers(2, 0, 0)), numbers(0, 0, 0))
+    for prod in (lxp.prod, lambda a: lxp.cumulative_prod(a)[-1]):
+        for x, first in (((2, 0, 3), (0, 6, 0)), ((2, 0, 0), (0, 0, 0)), ((0,), (1,))):
+            assert_close(gradient(prod, numbers(*x)), numbers(*first))
+        check_grads(prod, numbers(2, 0, 3, 0), order=3)
 
 
 @pytest.mark.parametrize("form", [float, int, np.asarray], ids=["float", "int", "array"])
@@ -510,6 +326,22 @@ def test_where_ignores_what_the_other_branch_holds():
     assert_close(good, numbers(0, 4, 6))
 
 
+def test_the_branch_not_taken_gives_nan_where_its_own_derivative_is_not_finite():
+    x = numbers(-1, 0, 2)
+
+    def trap(a):
+        return lxp.where(a > 0, lxp.log(a), 0.0)
+
+    def remedy(a):
+        return lxp.where(a > 0, lxp.log(lxp.where(a > 0, a, 1.0)), 0.0)
+
+    with np.errstate(all="ignore"):
+        assert_close(gradient(trap, x), numbers(0, np.nan, 0.5))
+        assert_close(trap(x), remedy(x))
+    assert_close(gradient(remedy, x), numbers(0, 0, 0.5))
+    check_grads(remedy, x[[0, 2]])
+
+
 def test_where_with_a_tensor_as_condition_and_numbers_as_branches():
     x = lamina.Tensor(numbers(-1, 2), requires_grad=True)
     assert_close(lxp.where(x > 0, 1.0, 0.0), numbers(0, 1))
@@ -534,6 +366,11 @@ def test_clip_at_its_bounds():
     assert_close(gradient(lxp.clip, x), np.ones(5))
     assert_close(gradient(lambda a: lxp.clip(a, min=1), x), numbers(0, 0, 0, 1, 1))
     assert_close(gradient(lambda a: lxp.clip(a, max=1), x), numbers(1, 1, 1, 1, 0))
+    # bounds in the wrong order: max it is
+    gx, glow, ghigh = lamina.grad(lambda *a: lxp.sum(lxp.clip(*a)), (0, 1, 2))(x, high, low)
+    assert_close(gx, np.zeros(5))
+    assert_close(glow, numbers(0))
+    assert_close(ghigh, numbers(5))
 
 
 def test_remainder_counts_whole_divisors():
@@ -594,7 +431,13 @@ def test_sums_in_another_dtype_and_casts():
         lambda a: a > 1,
         lxp.floor,
         lxp.argmax,
+        lxp.argsort,
         lxp.sign,
+        lxp.round,
+        lambda a: lxp.nextafter(a, 2 * a),
+        lambda a: lxp.searchsorted(numbers(1, 2), a),
+        lambda a: lxp.copysign(numbers(1, 2), a),
+        lambda a: lxp.linalg.matrix_rank(lxp.linalg.outer(a, a)),
     ],
 )
 def test_what_changes_in_jumps_requires_no_gradient(cast):

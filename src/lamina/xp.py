@@ -8,7 +8,7 @@ import functools
 
 from lamina import backend
 from lamina.autograd import differentiable
-from lamina.autograd._namespace import CREATING, standard
+from lamina.autograd._namespace import CREATING, Extension, standard
 from lamina.autograd._rules import RULES
 
 
@@ -17,6 +17,8 @@ def __getattr__(name: str):
     found = getattr(differentiable(place.xp), name)
     if place.device is not None and (name in CREATING or name == "asarray"):
         return _placed(found, place)
+    if place.device is not None and isinstance(found, Extension):
+        return Extension(place.xp, name, lambda make: _placed(make, place))
     if name in RULES:  # the same for every backend, so the next look-up may be a plain one
         globals()[name] = found
     return found

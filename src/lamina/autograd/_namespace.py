@@ -9,11 +9,17 @@ function has rules.
 import functools
 
 from lamina import backend
-from lamina.autograd import _debug, _rules_arrays  # noqa: F401, the latter fills the table
-from lamina.autograd._rules import RULES, SIGNATURES
-from lamina.autograd._standard import CONSTANT, ELSEWHERE, HALVES, OTHERS
-from lamina.autograd._tape import BEYOND, OWN, RuleNode, mode, plain, vertex_of
-from lamina.autograd._tensor import FLOATING, Tensor
+from lamina.autograd import _rules_arrays as _rules_arrays  # which fill the table of rules
+from lamina.autograd import _rules_factorizations as _rules_factorizations
+from lamina.autograd import _rules_fft as _rules_fft
+from lamina.autograd import _rules_linalg as _rules_linalg
+from lamina.autograd import _rules_reductions as _rules_reductions
+from lamina.autograd import _rules_sorting as _rules_sorting
+from lamina.autograd._functions import NUMBERS, named, of_list, with_rules
+from lamina.autograd._rules import RULES
+from lamina.autograd._standard import ALIASES, CONSTANT, ELSEWHERE, EXTENSIONS, HALVES, OTHERS
+from lamina.autograd._tape import BEYOND, mode, raw_function
+from lamina.autograd._tensor import Tensor
 from lamina.errors import nearest
 
 
@@ -21,165 +27,10 @@ from lamina.errors import nearest
 def function(name: str):
     """The function ``name`` of the standard, for arrays and tensors; made on first use."""
     if name in ("concat", "stack"):
-        return _of_list(name)
+        return of_list(name)
     if name in RULES:
-        return _with_rules(name)
+        return with_rules(name)
     return _COMPOSED.get(name) or _without_rules(name)
-
-
-def _with_rules(name: str):
-    """A function with the standard's own signature that records what it does to tensors."""
-    signature = SIGNATURES[name]
-    arrays = tuple(RULES[name])
-    parameters, call, keyword = [], [], False
-    for part in signature.split(", "):
-        if part == "/":
-            keyword = True
-        elif part != "*":
-            parameter = part.partition("=")[0]
-            parameters.append(parameter)
-            call.append(f"{parameter}={parameter}" if keyword else parameter)
-    options = tuple(p for p in parameters if p not in arrays)
-    raw_call = f"f({', '.join(call)})"
-    if name == "getitem":
-        raw_call = "x[key]"
-    elif name == "astype":  # array_api_strict takes device=None for its own default, not x's
-        raw_call = f"f(x, dtype, copy=copy) if device is None else {raw_call}"
-    scope = {}
-    exec(f"def raw(f, {', '.join((*arrays, *options))}): return {raw_call}", scope)
-    scope["apply"] = _applier(name, arrays, options, scope["raw"])
-    exec(
-        f"def {name}({signature}):\n"
-        f"    return apply(({', '.join(arrays)},), ({''.join(o + ', ' for o in options)}))",
-        scope,
-    )
-    made = scope[name]
-    made.__module__ = "lamina.xp"
-    made.__doc__ = f"The standard's ``{name}``, with its derivative."
-    return made
-
-
-def _applier(name, arrays, options, raw_call):
-    """What runs a function on raw arrays, and keeps for its rules exactly what these name."""
-    rules = [
-        (rule, rule.__code__.co_varnames[2 : rule.__code__.co_argcount])
-        for rule in RULES[name].values()
-    ]
-    place = {argument: i for i, argument in enumerate(arrays)}
-    shapes = {f"{argument}_shape": i for i, argument in enumerate(arrays)}
-    option_place = {option: i for i, option in enumerate(options)}
-    beyond = name in BEYOND
-    casts = "dtype" in options  # and may cast to integers, which have no derivative
-
-    def apply(arguments, settings):
-        raws, tensors, tracked, xp = [], False, False, None
-        for argument in arguments:
-            if isinstance(argument, Tensor):
-                tensors = True
-                tracked = tracked or argument.requires_grad
-                argument = argument.data
-            if xp is None and type(argument) not in NUMBERS:
-                xp = backend.namespace(argument)
-            raws.append(argument)
-        for setting in settings:
-            if isinstance(setting, Tensor):
-                settings = tuple(_constant(name, s) for s in settings)
-                tensors = True
-                break
-        if xp is None:  # numbers only, as in where(mask, 1.0, 0.0)
-            xp = next((backend.namespace(s) for s in settings if backend.is_array(s)), None)
-            xp = xp or backend.get().xp
-        call = None if name == "getitem" else getattr(plain(xp) if beyond else xp, name)
-        try:
-            out = raw_call(call, *raws, *settings)
-        except Exception:
-            _refuse_mixture(name, raws)
-            raise
-        if _debug.enabled:
-            _debug.check_result(name, out, raws)
-        if not tensors:
-            return out
-        if not (tracked and mode.enabled) or (casts and not xp.isdtype(out.dtype, FLOATING)):
-            return Tensor._of(out)
-        return recorded(out, arguments, raws, settings, xp)
-
-    def recorded(out, arguments, raws, settings, xp):
-        edges, kept = [], {}
-        for argument, raw, (rule, names) in zip(arguments, raws, rules, strict=True):
-            if not (isinstance(argument, Tensor) and argument.requires_grad):
-                continue
-            edges.append((vertex_of(argument), rule, names, raw.shape, raw.dtype))
-            for needed in names:
-                if needed in kept:
-                    continue
-                if needed in place:
-                    i = place[needed]
-                    other = arguments[i]
-                    live = isinstance(other, Tensor) and other.requires_grad
-                    kept[needed] = (raws[i], vertex_of(other) if live else None)
-                elif needed == "out":
-                    kept[needed] = (out, OWN)
-                elif needed in shapes:
-                    kept[needed] = (raws[shapes[needed]].shape, None)
-                else:
-                    kept[needed] = (settings[option_place[needed]], None)
-        return Tensor._of(out, RuleNode(name, edges, kept, xp))
-
-    return apply
-
-
-NUMBERS = (int, float, bool, complex, type(None))
-"""The types that may stand among arrays and belong to no library."""
-
-
-def _refuse_mixture(name, raws) -> None:
-    """Raise where ``name`` failed because its arrays lie on several backends or devices."""
-    places = dict.fromkeys(str(backend.of(raw)) for raw in raws if backend.is_array(raw))
-    if len(places) > 1:
-        first = next(iter(places))
-        raise ValueError(
-            f"{name} needs arrays on one backend and device, got {' and '.join(places)}: "
-            f"move them to one, for example with lamina.backend.get({first!r}).asarray(x)"
-        )
-
-
-def _constant(name, setting):
-    """An argument that has no derivative, as a raw value."""
-    if not isinstance(setting, Tensor):
-        return setting
-    if setting.requires_grad:
-        raise NotImplementedError(
-            f"{name} has no derivative with respect to this argument: pass it as .detach()"
-        )
-    return setting.data
-
-
-def _of_list(name: str):
-    """concat and stack: one rule for every array of the list, told its place."""
-    rule = RULES[name]["arrays"]
-    names = rule.__code__.co_varnames[2 : rule.__code__.co_argcount]
-
-    def made(arrays, /, *, axis=0):
-        arrays = tuple(arrays)
-        if not any(isinstance(a, Tensor) for a in arrays):
-            return getattr(backend.namespace(arrays[0]), name)(arrays, axis=axis)
-        raws = [a.data if isinstance(a, Tensor) else a for a in arrays]
-        xp = backend.namespace(raws[0])
-        out = getattr(xp, name)(raws, axis=axis)
-        edges = []
-        kept = {"axis": (axis, None), "shapes": ([r.shape for r in raws], None)}
-        if mode.enabled:
-            for index, (array, raw) in enumerate(zip(arrays, raws, strict=True)):
-                if isinstance(array, Tensor) and array.requires_grad:
-                    kept[index] = (index, None)
-                    wanted = tuple(index if n == "index" else n for n in names)
-                    edges.append((vertex_of(array), rule, wanted, raw.shape, raw.dtype))
-        return Tensor._of(out, RuleNode(name, edges, kept, xp) if edges else None)
-
-    made.__name__ = name
-    made.__module__ = "lamina.xp"
-    made.__doc__ = f"The standard's ``{name}``, with its derivative."
-    return made
 
 
 def _without_rules(name: str, home=None):
@@ -190,7 +41,7 @@ def _without_rules(name: str, home=None):
 
     def made(*args, **kwargs):
         xp = _namespace_among((*args, *kwargs.values()), home)
-        found = getattr(xp, name)
+        found = raw_function(xp, name)
         if not _has_tensor((*args, *kwargs.values())):
             return found(*args, **kwargs)
         if name not in CONSTANT and mode.enabled and _has_tracked((*args, *kwargs.values())):
@@ -199,14 +50,12 @@ def _without_rules(name: str, home=None):
             )
         return _wrap(found(*map(_raw, args), **{k: _raw(v) for k, v in kwargs.items()}))
 
-    made.__name__ = name
-    made.__module__ = "lamina.xp"
-    made.__doc__ = f"The standard's ``{name}``, " + (
+    doc = f"The standard's ``{name}``, " + (
         "which is constant with respect to its arguments: no gradient flows through it."
         if name in CONSTANT
         else "which has no derivative yet: its arguments must require no gradient."
     )
-    return made
+    return named(made, name, doc)
 
 
 def _items(values):
@@ -251,13 +100,6 @@ def _wrap(out):
     return out
 
 
-def _unstack(x, /, *, axis=0):
-    """The standard's ``unstack``: x cut into its slices along ``axis``."""
-    lead = (slice(None),) * (axis % x.ndim)
-    getitem = function("getitem")
-    return tuple(getitem(x, (*lead, i, ...)) for i in range(x.shape[axis]))
-
-
 def _broadcast_arrays(*arrays):
     """The standard's ``broadcast_arrays``."""
     xp = _namespace_among(arrays)
@@ -292,7 +134,6 @@ _COMPOSED = {
     "broadcast_arrays": _broadcast_arrays,
     "diff": _diff,
     "full_like": _full_like,
-    "unstack": _unstack,
 }
 
 
@@ -300,7 +141,7 @@ _COMPOSED = {
 def standard() -> tuple[str, ...]:
     """The names of the standard but those with an underscore before them, in order."""
     names = {*RULES, *_COMPOSED, *CONSTANT, *OTHERS} - {*BEYOND, "getitem"}
-    return tuple(sorted(name for name in names if not name.startswith("_")))
+    return tuple(sorted(name for name in names if not name.startswith("_") and "." not in name))
 
 
 class Namespace:
@@ -315,6 +156,8 @@ class Namespace:
             raise AttributeError(name)
         if name in RULES or name in _COMPOSED:
             found = function(name)
+        elif name in EXTENSIONS and hasattr(self._xp, name):
+            found = Extension(self._xp, name)
         else:
             known = name in CONSTANT or name in OTHERS or name in HALVES
             found = getattr(self._xp, name, _MISSING) if known else _MISSING
@@ -328,7 +171,8 @@ class Namespace:
     def _unknown(self, name, known) -> AttributeError:
         if known:
             return AttributeError(f"the backend {self._name()} has no {name!r}")
-        close = ELSEWHERE.get(name) or nearest(name, standard())
+        within = (f"{home}.{name}" for home, names in EXTENSIONS.items() if name in names)
+        close = ELSEWHERE.get(name) or next(within, None) or nearest(name, standard())
         advice = f": did you mean {close!r}?" if close else ""
         return AttributeError(f"the array API standard has no {name!r}{advice}")
 
@@ -346,6 +190,43 @@ class Namespace:
 
     def __repr__(self) -> str:
         return f"<lamina.xp over {self._name()}>"
+
+
+class Extension:
+    """The functions of an extension of the standard, linalg or fft, over one raw namespace.
+
+    ``place``, where given, is a backend for what is made from numbers.
+    """
+
+    def __init__(self, xp, name, place=None):
+        self._xp, self._home, self._place = xp, name, place
+        self.__name__ = f"lamina.xp.{name}"
+
+    def __getattr__(self, name: str):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        full = f"{self._home}.{name}"
+        if name not in EXTENSIONS[self._home]:
+            close = nearest(name, sorted(EXTENSIONS[self._home]))
+            close = ELSEWHERE.get(full) or (f"{self._home}.{close}" if close else None)
+            advice = f": did you mean {close!r}?" if close else ""
+            raise AttributeError(f"the array API standard has no {full!r}{advice}")
+        full = ALIASES.get(full, full)
+        if full in RULES or full in _COMPOSED:
+            found = function(full)
+        elif name in ("fftfreq", "rfftfreq"):
+            found = raw_function(self._xp, full)
+            found = found if self._place is None else self._place(found)
+        else:
+            found = _without_rules(full, self._xp)
+        setattr(self, name, found)
+        return found
+
+    def __dir__(self) -> list[str]:
+        return sorted(EXTENSIONS[self._home])
+
+    def __repr__(self) -> str:
+        return f"<{self.__name__}>"
 
 
 CREATING = frozenset("arange empty eye from_dlpack full linspace ones zeros".split())

@@ -1,6 +1,6 @@
 """The names of the array API standard that have no row in the table of derivatives.
 
-A function that is given a row leaves ``OTHERS``.
+A function that is given a row leaves these lists, but for those of the extensions, which are whole.
 """
 
 # Functions whose result does not change, or only in jumps, with their arguments: no gradient.
@@ -10,16 +10,29 @@ CONSTANT = frozenset(
     empty empty_like equal eye finfo floor floor_divide from_dlpack full greater greater_equal
     iinfo isdtype isfinite isin isinf isnan less less_equal linspace logical_and logical_not
     logical_or logical_xor nextafter nonzero not_equal ones ones_like result_type round
-    searchsorted sign signbit trunc unique_all unique_counts unique_inverse unique_values zeros
-    zeros_like broadcast_shapes""".split()
+    searchsorted sign signbit trunc zeros zeros_like broadcast_shapes linalg.matrix_rank""".split()
 )
 
 # What else the standard has: functions without a rule yet, dtypes, constants, extensions.
 OTHERS = frozenset(
-    """asarray conj copysign cumulative_prod imag meshgrid real repeat sort
+    """asarray
     bool complex64 complex128 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64
     e inf nan newaxis pi fft linalg""".split()
 )
+# The extensions, whole.
+EXTENSIONS = {
+    "fft": frozenset(
+        """fft fftfreq fftn fftshift hfft ifft ifftn ifftshift ihfft irfft irfftn rfft rfftfreq
+        rfftn""".split()
+    ),
+    "linalg": frozenset(
+        """cholesky cross det diagonal eig eigh eigvals eigvalsh inv matmul matrix_norm matrix_power
+        matrix_rank matrix_transpose outer pinv qr slogdet solve svd svdvals tensordot trace vecdot
+        vector_norm""".split()
+    ),
+}
+# Names of extensions for functions of the standard itself.
+ALIASES = {f"linalg.{n}": n for n in ("matmul", "matrix_transpose", "tensordot", "vecdot")}
 # Half-precision dtypes are not the standard's, but some backends have them.
 HALVES = frozenset(("float16", "bfloat16"))
 
@@ -31,5 +44,8 @@ ELSEWHERE = {
     "dot": "matmul",
     "mod": "remainder",
     "power": "pow",
+    "norm": "linalg.vector_norm",
+    "linalg.norm": "linalg.vector_norm",
+    "linalg.dot": "linalg.vecdot",
     "transpose": "permute_dims",
 }

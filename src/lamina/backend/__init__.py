@@ -6,6 +6,7 @@ it is running on. To support another library, look at ``_backend.py`` alone.
 
 from lamina.backend import blas, memory, random, scatter, workers
 from lamina.backend._backend import Backend, get, is_array, name, namespace, of, use
+from lamina.backend._whole import whole
 from lamina.backend.workers import quiet
 from lamina.config import epsilon, floatx, set_floatx
 
@@ -25,5 +26,6 @@ __all__ = [
     "scatter",
     "set_floatx",
     "use",
+    "whole",
     "workers",
 ]

@@ -107,7 +107,7 @@ class Backend:
         if self.name == "cupy":
             return array.get()
         if self.name == "torch":
-            return array.detach().cpu().numpy()
+            return array.detach().cpu().resolve_conj().resolve_neg().numpy()
         if self.name == "array_api_strict":
             return np.asarray(array.to_device(self.xp.Device("CPU_DEVICE")))
         from array_api_compat import to_device

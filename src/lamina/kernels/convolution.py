@@ -118,12 +118,13 @@ def finished(out, back, needs, w_shape, data_format, activation):
     ``back(g, needs_x, needs_w)`` gives the gradients of x, channels last, and of w, in any shape.
     """
     backward = FUSED[activation][1]
+    kept = None if activation == "linear" else out
     needs_x, needs_w, needs_bias = needs
 
     def pullback(g):
         g = np.ascontiguousarray(last(g, data_format))
-        if activation != "linear":
-            g = backward(g, out)
+        if kept is not None:
+            g = backward(g, kept)
         rows = g.reshape(-1, g.shape[-1])
         db = ones(len(rows), g.dtype).dot(rows) if needs_bias else None
         dx, dw = back(g, needs_x, needs_w)

@@ -43,7 +43,8 @@ def conv(
         dx = xp.zeros(x.shape, dtype=g.dtype, device=g.device) if needs_x else None
         dw = None
         for window_rows, image_rows, some in _blocks(x.shape[0], win, w):
-            part = xp.reshape(g[window_rows], (math.prod(g[window_rows].shape[:-1]), groups, w.shape[-1] // groups))
+            shape = (math.prod(g[window_rows].shape[:-1]), groups, w.shape[-1] // groups)
+            part = xp.reshape(g[window_rows], shape)
             part = xp.permute_dims(part, (1, 0, 2))
             if needs_w:
                 columns = _columns(xp, x[image_rows], some, groups)
@@ -81,7 +82,9 @@ def depthwise_conv(
         if needs_x:
             laid = xp.zeros(x.shape[:-1], dtype=g.dtype, device=g.device)
             for place in win.places():
-                laid[(slice(None), *win.seen_from(place), ...)] += xp.sum(g * w[(*place, ...)], axis=-1)
+                laid[(slice(None), *win.seen_from(place), ...)] += xp.sum(
+                    g * w[(*place, ...)], axis=-1
+                )
             dx = _on_image(xp, laid, win)
         if needs_w:
             over = tuple(range(len(shape) - 2))

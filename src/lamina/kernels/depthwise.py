@@ -7,12 +7,15 @@ of the window are added. That was three times as fast as multiplying and adding 
 no slower than compiled code. Where windows are strides apart the loop is over the channels.
 """
 
+import functools
+import itertools
 import math
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from lamina.kernels.windows import blocks, from_the_other_side, overlap, part_seen, span
+from lamina.kernels.windows import blocks, from_the_other_side, part_seen
+from lamina.ops._windows import Windows
 
 _PIECE = 1 << 17  # numbers of the result that are done together
 
@@ -34,11 +37,7 @@ def depthwise_parts(x, w, win, finisher):
         if needs_w:
             dw = _matched(x, g, win)
         if needs_x:
-            if max(win.strides) == 1:
-                turned = w[(slice(None, None, -1),) * len(win.size)]
-                dx = _correlated(g, turned, from_the_other_side(win))
-            else:
-                dx = _laid(g, w, win)
+            dx = _laid(g, w, win)
             if multiplier > 1:
                 apart = dx.reshape(*dx.shape[:-1], channels // multiplier, multiplier)
                 dx = np.add.reduce(apart, axis=-1)
@@ -116,19 +115,52 @@ def _matched(x, g, win):
 
 
 def _laid(g, w, win):
-    """``dx[seen from place] += g * w[place]``, for windows that are strides apart."""
+    """``dx[seen from place] += g * w[place]``, as sums over the windows that a position lies in."""
+    if max(win.strides) == 1:
+        return _correlated(g, _turned(w), from_the_other_side(win))
     dx = np.zeros((len(g), *win.image, g.shape[-1]), g.dtype)
-    for piece in _pieces(len(g), win, g.shape[-1]):
-        part = g[piece]
-        product = np.empty_like(part)
-        first, end = span(piece, win)
-        laid = np.zeros((len(part), end - first, *win.reach[1:], g.shape[-1]), g.dtype)
-        rows = piece[1].stop - piece[1].start
-        for place in win.places():
-            np.multiply(part, w[place], out=product)
-            j, s = place[0] * win.dilation[0], win.strides[0]
-            seen = (slice(j, j + (rows - 1) * s + 1, s), *win.seen_from(place)[1:])
-            laid[:, *seen] += product
-        inside, on_image = overlap(piece, win)
-        dx[piece[0]][on_image] += laid[inside]
+    for places, positions, around in _sets_of_positions(win):
+        dx[:, *positions] = _correlated(g, _turned(w[places]), around)
     return dx
+
+
+def _turned(w):
+    return w[(*[slice(None, None, -1)] * (w.ndim - 1), ...)]
+
+
+@functools.lru_cache(maxsize=256)
+def _sets_of_positions(win):
+    """Which positions lie at which places of the windows around them, and these as windows on g.
+
+    Positions that are strides apart lie at the same places, and are one window apart on g.
+    """
+    axes = zip(*win)
+    return [
+        (
+            tuple(places),
+            tuple(positions),
+            Windows(win.count, *map(tuple, (count, size, ones, apart, before, reach))),
+        )
+        for places, positions, count, size, ones, apart, before, reach in (
+            zip(*parts) for parts in itertools.product(*[_along(*axis) for axis in axes])
+        )
+    ]
+
+
+def _along(n, m, k, s, d, ahead, _):
+    """The sets along one axis: (places, positions, and what ``Windows`` hold for them).
+
+    Place j of window i is at position ``i * s + j * d - ahead``; so position ``q * s + start`` lies
+    at place j of window ``q + (start + ahead - j * d) / s`` where that is a whole number.
+    """
+    for start in range(min(s, n)):
+        places = [j for j in range(k) if (start + ahead - j * d) % s == 0]
+        if not places:
+            continue
+        step = places[1] - places[0] if len(places) > 1 else s
+        apart = step * d // s or 1
+        oldest = (start + ahead - places[-1] * d) // s
+        count = len(range(start, n, s))
+        reach = count + (len(places) - 1) * apart
+        taken = slice(places[0], None, step)
+        yield taken, slice(start, None, s), count, len(places), 1, apart, -oldest, reach

@@ -76,13 +76,13 @@ def span(block, win):
 
 def overlap(block, win):
     """Where the image and the part that a block sees meet: slices of the part, of the image."""
-    first, end = span(block, win)
-    start, stop = max(first, 0), min(end, win.image[0])
-    inside, on_image = [slice(start - first, stop - first)], [slice(start, stop)]
-    for before, n, reach in zip(win.before[1:], win.image[1:], win.reach[1:]):
-        length = min(n, reach - before)
-        inside.append(slice(before, before + length))
-        on_image.append(slice(0, length))
+    spans = [span(block, win), *[(-b, r - b) for b, r in zip(win.before[1:], win.reach[1:])]]
+    inside, on_image = [], []
+    for (first, end), n in zip(spans, win.image):
+        start = max(first, 0)
+        stop = max(start, min(end, n))
+        inside.append(slice(start - first, stop - first))
+        on_image.append(slice(start, stop))
     return (slice(None), *inside), (slice(None), *on_image)
 
 

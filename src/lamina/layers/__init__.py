@@ -4,6 +4,18 @@ from lamina import kernels as _kernels  # noqa: F401  the fast paths of ops
 from lamina.errors import missing
 from lamina.layers._layer import Layer
 from lamina.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from lamina.layers.augmentation_geometry import (
+    RandomCrop,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
+from lamina.layers.augmentation_values import (
+    RandomBrightness,
+    RandomContrast,
+    RandomErasing,
+)
 from lamina.layers.batch_normalization import BatchNormalization
 from lamina.layers.bordering import (
     Cropping1D,
@@ -173,6 +185,14 @@ __all__ = [
     "PReLU",
     "Permute",
     "RMSNormalization",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "RepeatVector",
     "Rescaling",

@@ -1,6 +1,6 @@
 """What the convolutional layers share: their settings, their checks, and how they are computed.
 
-Each layer is its parameters and the op they go into; see ``ops/convolution.py`` for the mathematics.
+Each layer is its parameters and the op they go into: the mathematics is in ``ops/convolution.py``.
 """
 
 import math

@@ -15,7 +15,7 @@ from lamina.autograd import Tensor, no_grad, sweep
 from lamina.autograd import _debug as debug
 from lamina.layers._holder import Structure
 from lamina.layers._passes import Pass
-from lamina.losses import Loss, prepare
+from lamina.losses import prepare
 from lamina.models.chain import chain_of
 
 # Work is counted in products of a parameter and a number, a third of a step's multiplications.
@@ -68,10 +68,11 @@ class Step:
         self._weight = weight
         self.number = 0  # counts steps; names the random streams of each
         self._per_sample = getattr(loss, "per_sample", None)
-        self._masks = loss is not None and type(loss).valid is not Loss.valid
+        self._masks = loss is not None and loss.masks
         self._mixes = False  # whether the loss of one sample depends on others
         self._version = None
         self._seeds = {}
+        self._fitting = None  # shapes of targets and outputs that were found to fit as they are
 
     def refresh(self) -> bool:
         """Look at the model's structure anew where it changed; tells whether it did."""
@@ -100,11 +101,14 @@ class Step:
         """
         rows = x.shape[0]
         total = None if weights is None and not self._masks else self._total(y, weights)
-        shards = self._cuts.get(rows)
-        if shards is None:
-            shards = self._cuts[rows] = cut(rows, self._numbers, self._work)
+        plan = self._cuts.get(rows)
+        if plan is None:
+            quiet = self._steady and _TRIFLE < rows * self._work < _ALONE
+            plan = self._cuts[rows] = cut(rows, self._numbers, self._work), quiet
+        shards, quiet = plan
         if len(shards) == 1 or not (self._divisible and self._per_sample) or self._mixes:
-            parts = [self._whole(x, y, weights, total)]
+            whole = self._quiet_shard if quiet else self._shard
+            parts = [whole(x, y, weights, rows, total, 0)]
         else:
             parts = [None] * len(shards)
 
@@ -117,18 +121,15 @@ class Step:
                 backend.workers.run(run, len(shards))
             if any(part.has_added or part.updates for part in parts):  # of the batch, not a sample
                 self._divisible = False
-                parts = [self._whole(x, y, weights, total)]
+                parts = [self._shard(x, y, weights, rows, total, 0)]
         if self._penalized:
             self._add_penalties(parts[0])
         self.number += 1
         return parts
 
-    def _whole(self, x, y, weights, total) -> Part:
-        rows = x.shape[0]
-        if self._steady and _TRIFLE < rows * self._work < _ALONE:
-            with backend.blas.one_thread():
-                return self._shard(x, y, weights, rows, total, 0)
-        return self._shard(x, y, weights, rows, total, 0)
+    def _quiet_shard(self, *batch) -> Part:
+        with backend.blas.one_thread():
+            return self._shard(*batch)
 
     def _shard(self, x, y, weights, rows, total, index) -> Part:
         part = Part()
@@ -179,7 +180,11 @@ class Step:
         if run is None:
             return False
         end, kept = run
-        part.targets = y = prepare(y, end, self.loss)
+        shapes = y.shape, end.shape
+        if shapes != self._fitting:
+            given, y = y, prepare(y, end, self.loss)
+            self._fitting = shapes if y is given else None
+        part.targets = y
         run = chain.values(y, end)
         if run is None:
             return False

@@ -19,7 +19,7 @@ def summary(model, line_length, expand_nested, show_trainable, layer_range) -> l
     for layer in _range(model.layers, layer_range):
         rows.append(_row(layer, 0))
         if expand_nested:
-            rows += _inside(layer, 1)
+            rows += _inside(layer, 1, [layer])
     titles = ["Layer (type)", "Output Shape", "Param #"]
     if show_trainable:
         titles.append("Trainable")
@@ -40,11 +40,13 @@ def summary(model, line_length, expand_nested, show_trainable, layer_range) -> l
     ]
 
 
-def _inside(layer, depth) -> list:
-    """Rows of the layers inside of ``layer``, those inside of them below each."""
+def _inside(layer, depth, seen) -> list:
+    """Rows of the layers inside of ``layer``, each once, those inside of them below each."""
     rows = []
     for inner in layer.sublayers():
-        rows += [_row(inner, depth), *_inside(inner, depth + 1)]
+        if not any(inner is other for other in seen):
+            seen.append(inner)
+            rows += [_row(inner, depth), *_inside(inner, depth + 1, seen)]
     return rows
 
 

@@ -19,7 +19,7 @@ from lamina.models.epochs import Epochs
 from lamina.models.exhausted import out_of_memory
 from lamina.models.feeding import Feed, split_off, unpacked
 from lamina.models.forward import outputs_of
-from lamina.models.hints import warn_of_divergence, warn_of_outputs
+from lamina.models.hints import warn_of_divergence, warn_of_inputs, warn_of_outputs
 from lamina.models.interrupt import Interruptible
 from lamina.models.on_batch import OnBatch, in_order
 from lamina.models.progress import ProgressBar
@@ -29,6 +29,7 @@ class Trainer(Compiled, OnBatch):
     """What a model can be asked to do with data. See ``Model``."""
 
     stop_training = False
+    told_of_inputs = False
     _epochs_seen = 0
 
     def build_from(self, x) -> None:
@@ -112,6 +113,7 @@ class Trainer(Compiled, OnBatch):
         with self.backend.scope(), backend.quiet():
             self._prepare()
             warn_of_outputs(self, self.loss)
+            warn_of_inputs(self, source)
             calls = CallbackList(
                 callbacks,
                 add_history=True,
@@ -186,7 +188,8 @@ class Trainer(Compiled, OnBatch):
             step += 1
             if end:
                 calls.on_train_batch_end(step - 1, figures.results())
-            interrupt.check()
+            if interrupt.pressed:
+                interrupt.check()
             if bar.due(step):
                 bar.update(step, figures.results())
             if self.stop_training:

@@ -3,7 +3,7 @@
 Every op is first a definition in array-API calls, to be read; ``lamina/kernels`` makes some fast.
 """
 
-from lamina.ops._op import stop_gradient
+from lamina.autograd import stop_gradient
 from lamina.ops.activations import (
     celu,
     elu,
@@ -44,6 +44,7 @@ from lamina.ops.crossentropies import (
     sparse_categorical_crossentropy,
 )
 from lamina.ops.fully_connected import dense
+from lamina.ops.geometry import affine_transform, crop_each
 from lamina.ops.losses import (
     categorical_hinge,
     cosine_similarity,
@@ -83,6 +84,7 @@ from lamina.ops.special import erf
 __all__ = [
     "adaptive_average_pool",
     "adaptive_max_pool",
+    "affine_transform",
     "average_pool",
     "batch_normalization",
     "binary_crossentropy",
@@ -95,6 +97,7 @@ __all__ = [
     "conv_transpose",
     "cosine_similarity",
     "crop",
+    "crop_each",
     "dense",
     "depthwise_conv",
     "elu",

@@ -22,7 +22,8 @@ def conv(
 ):  # fmt: skip
     """Every output is a weighted sum of all that one window sees, with the same weights everywhere.
 
-        out[n, i, f] = sum over j, c of x[n, i * stride + j * dilation - before, c] * kernel[j, c, f]
+        out[n, i, f] =
+            sum over j, c of x[n, i * stride + j * dilation - before, c] * kernel[j, c, f]
         out = activation(out + bias)
 
     with i, j and the numbers beside them one for each spatial axis, and zeros off the image. What
@@ -175,7 +176,9 @@ def conv_transpose(
     turned = xp.flip(kernel, axis=tuple(range(len(spans))))
     turned = xp.matrix_transpose(turned)
     around = windows(tuple(x.shape[1:-1]), w.size, 1, "valid", w.dilation)
-    out = _sum(xp.matmul(seen(x, around, place), turned[(*place, ...)]) for place in around.places())
+    out = _sum(
+        xp.matmul(seen(x, around, place), turned[(*place, ...)]) for place in around.places()
+    )
     return _finished(xp, out, bias, data_format)
 
 
