@@ -37,8 +37,8 @@ class Building(Holder):
         new = [layer for layer in self.sublayers() if not any(layer is other for other in known)]
         if new:
             self.place_layers()
-        for layer in new:
-            if not self._trainable:
+        if not self._trainable:
+            for layer in self.sublayers() if self._born_frozen else new:
                 layer.trainable = False
 
     @contextlib.contextmanager

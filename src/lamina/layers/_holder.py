@@ -102,6 +102,7 @@ class Holder:
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+        self._born_frozen = False
         for parameter in self.own_weights():
             if not any(parameter is constant for constant in self._constants):
                 parameter.trainable = self._trainable

@@ -90,6 +90,7 @@ class Layer(Building):
         if input_shape is not None:
             self.declared_shape = (None, *sample_shape(self, "input_shape", input_shape))
         self._trainable = bool(trainable)
+        self._born_frozen = not trainable  # before the layers inside were there to be told
         self._weights: list[Parameter] = []
         self._constants: list[Parameter] = []
         self._backend = None
