@@ -15,7 +15,7 @@ HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE / "bench_"))
 
 import table  # noqa: E402
-from turns import Missing, Worker, import_seconds, in_turn, probe  # noqa: E402
+from turns import Missing, Worker, gradients, import_seconds, in_turn, probe  # noqa: E402
 from works import WORKS  # noqa: E402
 
 RESULTS = HERE / "results"
@@ -165,7 +165,22 @@ def measure_others(backend: str, quick: bool) -> dict:
         "digits": in_turn({"digits": asked("digits_seconds")}, few)["digits"],
         "growth": growth[0] if isinstance(growth, list) else growth,
         "leak": once("leak_kilobytes", "1000" if quick else "10000"),
+        "gradients": measure_gradients(few) if backend == "numpy" else "measured on NumPy alone",
     }
+
+
+def measure_gradients(rounds: int) -> dict:
+    """Microseconds of the gradients of plain functions: {function: {library: [runs]}}."""
+    runs = {name: functools.partial(gradients, name) for name in ("lamina", "autograd")}
+    found = {}
+    for library, results in in_turn(runs, rounds).items():
+        if isinstance(results, str):
+            found.setdefault("missing", {})[library] = results
+            continue
+        for result in results:
+            for function, value in result.items():
+                found.setdefault(function, {}).setdefault(library, []).append(value)
+    return found
 
 
 def last_record(backend: str) -> dict | None:

@@ -59,6 +59,23 @@ BARS = (
             ("cnn use 256", "lamina batch"),
         )
     ],
+    *[
+        (
+            f"gradient of {function} / autograd",
+            ("gradients", function, "lamina"),
+            ("gradients", function, "autograd"),
+            1 / 2,
+        )
+        for function in ("20 operations", "784-512-10", "1000 steps")
+    ],
+    (
+        "second derivative / first",
+        ("gradients", "784-512-10, second", "lamina"),
+        ("gradients", "784-512-10", "lamina"),
+        4.0,
+    ),
+    ("call beyond NumPy's, us", ("gradients", "call, no gradient", "lamina"), None, 1.5),
+    ("call on a tape beyond NumPy's, us", ("gradients", "call, on a tape", "lamina"), None, 4.0),
     ("cnn peak memory / PyTorch", ("memory", "lamina cnn"), ("memory", "torch cnn"), 1.5),
     ("mlp peak memory / PyTorch", ("memory", "lamina"), ("memory", "torch"), 1.0),
     ("import / import numpy", ("import", "lamina"), ("import", "numpy"), 1.3),
@@ -131,6 +148,7 @@ def others(record: dict) -> list[str]:
         value = best(record, (key,))
         told = f"{value:10.2f} {unit}" if value is not None else f"  {record[key]}"
         lines.append(f"{title:<12}{'lamina':<14}{told}")
+    lines += gradients(record["gradients"])
     growth = record["growth"]
     if not isinstance(growth, dict):
         return [*lines, f"growth      {growth}"]
@@ -141,6 +159,24 @@ def others(record: dict) -> list[str]:
         ratio = f"{row['ms'] / before[1]:17.2f}" if same else ""
         lines.append(f"{name:<14}{row['parameters']:>12,}{row['ms']:10.3f}{ratio}")
         before = name, row["ms"]
+    return lines
+
+
+def gradients(found) -> list[str]:
+    """Microseconds of the gradients of plain functions, and of calls beyond NumPy's own."""
+    if not isinstance(found, dict):
+        return [f"gradients   {found}"]
+    lines = ["", f"{'gradient of':<24}{'lamina, us':>12}{'autograd, us':>14}{'/ ours':>9}"]
+    for function, runs in found.items():
+        if function == "missing":
+            lines += [f"{library}: {reason}" for library, reason in runs.items()]
+            continue
+        ours, theirs = (min(runs.get(library, [None])) for library in ("lamina", "autograd"))
+        told = "".join(
+            f"{value:{width}.2f}" if value is not None else " " * width
+            for value, width in ((ours, 12), (theirs, 14))
+        )
+        lines.append(f"{function:<24}{told}" + (f"{theirs / ours:9.2f}" if ours and theirs else ""))
     return lines
 
 
@@ -171,11 +207,11 @@ def linearity(growth: dict, kind: str) -> float:
 
 def verdict(record: dict) -> list[str]:
     """The bars as lines."""
-    lines = ["", f"{'bar':<32}{'measured':>10}{'at most':>10}  met"]
+    lines = ["", f"{'bar':<36}{'measured':>10}{'at most':>10}  met"]
     for name, value, most, met in bars(record):
         told = "not measured" if met is None else ("yes" if met else "NO")
         shown = "-" if value is None else f"{value:.3f}"
-        lines.append(f"{name:<32}{shown:>10}{most:>10.3f}  {told}")
+        lines.append(f"{name:<36}{shown:>10}{most:>10.3f}  {told}")
     return lines
 
 
