@@ -1,6 +1,6 @@
 """tanh and its first six derivatives, each made from the one before by ``lamina.grad``.
 
-python examples/derivatives.py --out pictures
+    python examples/derivatives.py --out pictures
 """
 
 import argparse

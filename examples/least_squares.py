@@ -1,6 +1,6 @@
 """Least squares within a derivative: the line is solved for, the bend in it is learnt.
 
-python examples/least_squares.py
+    python examples/least_squares.py
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Newton's method: with second derivatives, the floor of a curved valley in a handful of steps.
 
-python examples/newton.py
+    python examples/newton.py
 """
 
 import argparse

@@ -1,8 +1,9 @@
 """The room of derivatives: tensors, the tape, the rules, the differentiable namespace.
 
 Read in this order: ``_rules.py`` (the mathematics), ``_tensor.py`` (the value that remembers),
-``_tape.py`` (the sweep), ``_functions.py`` (how a function comes to record), ``_namespace.py``,
-``_definitions.py`` (functions made of others), ``_functional.py``.
+``_tape.py``, ``_sweep.py`` (the way back), ``_functions.py`` (how a function comes to record),
+``_namespace.py``, ``_definitions.py`` (functions made of others), ``_functional.py``,
+``_forward.py`` (the way ahead); then ``_primitive.py``, ``_custom.py``, ``_checkpoint.py``.
 """
 
 from lamina.autograd import _definitions as _definitions  # functions made of others

@@ -9,10 +9,11 @@ had by recording the rule on a stand-in for g and going back through that.
 """
 
 import functools
+import math
 
 from lamina import backend
 from lamina.autograd import _debug
-from lamina.autograd._functional import Run, filled_at, fitting, in_kind, is_tracked, zeros
+from lamina.autograd._functional import Run, fitting, in_kind, is_tracked, zeros
 from lamina.autograd._namespace import differentiable
 from lamina.autograd._rules import RULES
 from lamina.autograd._sweep import leading_to, likes_of, nodes_behind, sweep
@@ -21,12 +22,12 @@ from lamina.autograd._tape import (
     KernelNode,
     Output,
     RuleNode,
+    Variable,
     alias,
     as_tensor,
     changed,
     fit,
     mode,
-    no_grad,
     plain,
     recording,
     revive,
@@ -267,48 +268,19 @@ def transposed(rules, node, directions, likes, create_graph):
         found = sweep(roots, list(map(vertex_of, stand_ins)), create_graph)
     if not outputs:
         return found.get(g)
-    made = [None if part is None else found.get(part) for part in parts]
-    return _with_nans(rules, parts, made) if node.name.startswith("linalg.") else made
-
-
-def _with_nans(rules, parts, tangents) -> list:
-    """``tangents``, with nan in the rows and columns that are no functions of the argument.
-
-    Rules of factorizations say so by nan for whatever gradient there is, which transposing, being
-    for linear functions, does not see. So they are asked: for every row, and for every column.
-    """
-    some = next(part.data for part in parts if part is not None)
-    xp = differentiable(backend.namespace(some))
-
-    def lost(place, hot):
-        """For every matrix of a stack, whether a gradient of 1 in the ``hot`` places gives nan."""
-        gs = [None if part is None else xp.zeros_like(part) for part in parts]
-        gs[place] = xp.astype(hot, gs[place].dtype)
-        return xp.any(xp.isnan(xp.abs(next(iter(rules(gs))))), axis=(-2, -1))
-
-    marked = []
-    for place, (part, tangent) in enumerate(zip(parts, tangents, strict=True)):
-        if part is not None and tangent is not None and part.ndim > 1:
-            with no_grad():
-                ones = xp.ones_like(part.detach(), dtype=xp.float64)
-                if backend.of(some).scalar(xp.any(lost(place, ones)).data):
-                    masks = []
-                    for axis in (-2, -1):
-                        number = xp.cumulative_sum(ones, axis=axis)
-                        bad = [lost(place, number == i + 1) for i in range(part.shape[axis])]
-                        masks.append(xp.expand_dims(xp.stack(bad, axis=-1), axis=-3 - axis))
-                    mask = (masks[0] & masks[1]).data
-                    nan = filled_at(some, float("nan"), part.shape, part.dtype)
-                    tangent = (mask, nan, tangent)
-            if isinstance(tangent, tuple):
-                tangent = xp.where(*tangent)
-        marked.append(tangent)
-    return marked
+    return [None if part is None else found.get(part) for part in parts]
 
 
 def _stand_in(some, shape, dtype) -> Tensor:
-    """A leaf of that shape and dtype where ``some`` is."""
-    return alias(Tensor._of(filled_at(some, 0.0, shape, dtype)))
+    """A leaf of that shape and dtype where ``some`` is.
+
+    No number in it is 0: where vectors are no functions of x, rules multiply by nan what is not 0.
+    """
+    place = backend.of(some.data if isinstance(some, Tensor) else some)
+    xp = place.xp
+    with place.scope():
+        numbers = xp.arange(1, math.prod(shape) + 1, dtype=xp.float64, device=place.device)
+        return Variable(xp.reshape(xp.astype(xp.cos(numbers), dtype), tuple(shape)))
 
 
 def _argument(value, vertex, node, create_graph):

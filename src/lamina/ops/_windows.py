@@ -121,8 +121,7 @@ def transposed_windows(count, size, strides, padding, output_padding, dilation) 
             before.append(0)
             image.append(whole + (max(s - span, 0) if p is None else p))
         else:
-            # how much longer than the row of its windows' first places the image is, if both of
-            # its ends were cut by a whole window
+            # Keras's number of zeros around the spread-out inputs, the odd one in front
             room = s + span - 2 if p is None else span + span % 2 - 2 + p
             before.append(span - 1 - min(room - room // 2, span - 1))
             image.append((m - 1) * s + room - span + 2)
