@@ -155,6 +155,27 @@ CASES = [
     ("softmax_crossentropy", (LABELS, 100 * normal(4, 5)), {}),
     ("softmax_crossentropy", (one_hot(4, 5), normal(4, 5)), {}),
     ("softmax_crossentropy", (probabilities(4, 5), 100 * normal(4, 5)), {}),
+    *[("batch_normalization", (3 + normal(*shape), normal(shape[axis]), normal(shape[axis])),
+       {"axis": axis})
+      for shape, axis in (((6, 3), -1), ((4, 5, 5, 3), -1), ((4, 3, 5), 1), ((3, 1, 1), -1),
+                          ((8, 6, 4), -1), ((0, 3), -1))],
+    ("batch_normalization", (normal(4, 5, 3), None, normal(3)), {"epsilon": 1e-5}),
+    ("batch_normalization", (normal(4, 3, 5), normal(3), None), {"axis": -2}),
+    *[("standardize", (normal(*shape), normal(shape[axis]), probabilities(shape[axis]),
+                       normal(shape[axis]), normal(shape[axis])), {"axis": axis})
+      for shape, axis in (((6, 3), -1), ((4, 3, 5), 1), ((0, 3), -1))],
+    ("standardize", (normal(4, 5, 3), normal(3), probabilities(3), None, None), {}),
+    *[("layer_normalization", (normal(4, 5, 6), normal(*along), normal(*along)), {"axis": axis})
+      for axis, along in ((-1, (6,)), ((1, 2), (5, 6)), (1, (5,)))],
+    ("layer_normalization", (normal(4, 5, 6), None, normal(6)), {}),
+    ("layer_normalization", (normal(0, 6), normal(6), None), {}),
+    *[("group_normalization", (normal(4, 5, 6), normal(6), normal(6)), {"groups": groups})
+      for groups in (1, 2, 6)],
+    ("group_normalization", (normal(4, 6, 5, 2), normal(6), None), {"groups": 3, "axis": 1}),
+    ("group_normalization", (normal(0, 5, 6), None, normal(6)), {"groups": 3}),
+    *[("rms_normalization", (normal(4, 5, 6), normal(*along)), {"axis": axis})
+      for axis, along in ((-1, (6,)), ((1, 2), (5, 6)), (1, (5,)))],
+    ("rms_normalization", (normal(4, 5), None), {"epsilon": 1e-3}),
 ]  # fmt: skip
 
 

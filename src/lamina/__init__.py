@@ -37,9 +37,9 @@ __version__ = "0.1.0"
 
 # Rooms that a program may never enter are opened on first use.
 _ROOMS = (
-    "activations", "callbacks", "constraints", "datasets", "initializers", "kernels", "layers",
-    "losses", "metrics", "models", "ops", "optimizers", "plotting", "regularizers", "saving",
-    "testing", "utils",
+    "activations", "applications", "callbacks", "constraints", "datasets", "initializers",
+    "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers", "plotting",
+    "regularizers", "saving", "testing", "utils",
 )  # fmt: skip
 _FROM_ROOMS = {"Input": "layers", "Layer": "layers", "Model": "models", "Sequential": "models"}
 
@@ -51,6 +51,7 @@ __all__ = [
     "Sequential",
     "Tensor",
     "activations",
+    "applications",
     "backend",
     "callbacks",
     "checkpoint",

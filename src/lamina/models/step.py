@@ -48,7 +48,9 @@ def cut(rows: int, numbers: int, work: int | None = None) -> list[slice]:
 class Part:
     """What one shard gave: its share of the loss, its outputs beside the targets, its gradients."""
 
-    __slots__ = ("gradients", "has_added", "loss", "outputs", "rows", "targets", "weights")
+    __slots__ = (
+        "gradients", "has_added", "loss", "outputs", "rows", "targets", "updates", "weights",
+    )  # fmt: skip
 
 
 class Step:
@@ -117,7 +119,7 @@ class Step:
 
             with backend.blas.one_thread():
                 backend.workers.run(run, len(shards))
-            if any(part.has_added for part in parts):  # a number of the batch, not of its samples
+            if any(part.has_added or part.updates for part in parts):  # of the batch, not a sample
                 self._divisible = False
                 parts = [self._shard(x, y, weights, rows, total, 0)]
         if self._penalized:
@@ -164,6 +166,7 @@ class Step:
             if getattr(loss, "requires_grad", False):
                 roots.append((loss, backend.namespace(loss.data).ones_like(loss.data)))
         part.has_added = bool(current.losses)
+        part.updates = current.updates
         found = sweep(roots)
         part.gradients = [found.get(p) for p in self.parameters]
         return part
@@ -189,7 +192,7 @@ class Step:
         seed = self._seed(values, y, part.rows, rows, weights, total)
         part.loss = _weighted_sum(values, seed)
         part.gradients = chain.gradients(kept, pullback, seed)
-        part.has_added = False
+        part.has_added, part.updates = False, ()
         return True
 
     def _look_at_loss(self, y, outputs, values) -> None:

@@ -11,6 +11,7 @@ from lamina import backend
 from lamina.autograd import no_grad
 from lamina.backend.random import Generator
 from lamina.data import is_iterable_of_batches
+from lamina.layers import _passes
 from lamina.layers._options import unknown_option, whole_number
 from lamina.models.callbacks import CallbackList
 from lamina.models.compiled import Compiled
@@ -217,6 +218,9 @@ class Trainer(Compiled, OnBatch):
             figures.add_outputs(part.targets, part.outputs, part.weights)
         # Last, so that a metric which fails leaves the weights as they were.
         self.optimizer.apply_shards([part.gradients for part in parts], workers=_WORKERS)
+        for part in parts:
+            if part.updates:
+                _passes.commit(part.updates)
 
     def evaluate(
         self,

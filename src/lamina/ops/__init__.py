@@ -60,6 +60,14 @@ from lamina.ops.losses import (
     squared_hinge,
     sum_of_squares,
 )
+from lamina.ops.normalization import (
+    batch_normalization,
+    group_normalization,
+    layer_normalization,
+    rms_normalization,
+    standardize,
+    unit_normalization,
+)
 from lamina.ops.pooling import (
     adaptive_average_pool,
     adaptive_max_pool,
@@ -78,6 +86,7 @@ __all__ = [
     "adaptive_max_pool",
     "affine_transform",
     "average_pool",
+    "batch_normalization",
     "binary_crossentropy",
     "binary_focal_crossentropy",
     "categorical_crossentropy",
@@ -99,6 +108,7 @@ __all__ = [
     "global_average_pool",
     "global_max_pool",
     "glu",
+    "group_normalization",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
@@ -106,6 +116,7 @@ __all__ = [
     "hinge",
     "huber",
     "kl_divergence",
+    "layer_normalization",
     "leaky_relu",
     "linear",
     "log_cosh",
@@ -125,6 +136,7 @@ __all__ = [
     "repeat_vector",
     "rescale",
     "resize",
+    "rms_normalization",
     "selu",
     "separable_conv",
     "sigmoid",
@@ -140,11 +152,13 @@ __all__ = [
     "sparsemax",
     "squared_hinge",
     "squareplus",
+    "standardize",
     "stop_gradient",
     "sum_of_squares",
     "tanh",
     "tanh_shrink",
     "threshold",
+    "unit_normalization",
     "up_sample",
 ]
 
