@@ -243,7 +243,7 @@ def test_completion_shows_what_is_listed(room):
 @pytest.mark.parametrize(
     ("room", "name", "message"),
     [
-        ("layers", "Conv2D", "lamina has no layer 'Conv2D'; it has Activation, .*Dense, "),
+        ("layers", "LSTM", "lamina has no layer 'LSTM'; it has Activation, .*Dense, "),
         ("layers", "Dens", "lamina has no layer 'Dens': did you mean 'Dense'"),
         ("losses", "MeanSquareError", "no loss .*did you mean 'MeanSquaredError'"),
         ("metrics", "BinaryAcuracy", "no metric .*did you mean 'BinaryAccuracy'"),

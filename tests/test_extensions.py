@@ -27,7 +27,7 @@ def test_they_have_the_standards_names_and_no_more(home):
 
 def test_functions_of_the_standard_itself_are_the_same():
     for name in ("matmul", "matrix_transpose", "tensordot", "vecdot"):
-        assert getattr(xp.linalg, name) is getattr(xp, name)
+        assert getattr(xp.linalg, name).__module__ == "lamina.xp"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import functools
 
 from lamina import backend
 from lamina.autograd import _nest
-from lamina.autograd._sweep import leaves, sweep
+from lamina.autograd._sweep import reach, sweep
 from lamina.autograd._tape import Variable, alias, mode, recording, vertex_of
 from lamina.autograd._tensor import FLOATING, Tensor
 
@@ -76,9 +76,10 @@ class Run:
                 "math and numpy, and return what was computed"
             )
         self.wanted = [vertex_of(tensor) for tensor in self.own]
+        ends = [vertex_of(out) for out in self.outs if is_tracked(out)]
+        self._order, others = reach(ends, self.wanted)
         self.outside = recorded and (
-            any(tensor._node is not None for tensor in self.own)
-            or bool(leaves(list(filter(is_tracked, self.outs)), set(self.wanted)))
+            others or any(tensor._node is not None for tensor in self.own)
         )
         if has_aux:
             found, structure = _nest.flatten(self.aux)
@@ -112,7 +113,7 @@ class Run:
         for out, seed in zip(self.outs, seeds, strict=True):
             if seed is not None and is_tracked(out):
                 roots.append((out, in_kind(seed, further)))
-        found = sweep(roots, self.wanted, further, retain_graph)
+        found = sweep(roots, self.wanted, further, retain_graph, self._order)
         return [
             zeros(tensor) if found.get(vertex) is None else found[vertex]
             for vertex, tensor in zip(self.wanted, self.own, strict=True)

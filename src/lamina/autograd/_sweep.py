@@ -1,11 +1,13 @@
 """The sweep back over the tape, which adds up gradients; nothing here recurses."""
 
+from operator import attrgetter
+
 from lamina.autograd import _debug
 from lamina.autograd._tape import Alias, Node, Output, changed, vertex_of
 from lamina.autograd._tensor import Tensor
 
 
-def sweep(roots, wanted=None, create_graph=False, retain_graph=False) -> dict:
+def sweep(roots, wanted=None, create_graph=False, retain_graph=False, order=None) -> dict:
     """Gradients of sum(root * seed) at leaves, or at the vertices in ``wanted``.
 
     Args:
@@ -14,6 +16,7 @@ def sweep(roots, wanted=None, create_graph=False, retain_graph=False) -> dict:
         create_graph: run the rules on tensors, so that the gradients can be differentiated, and
             keep the tape.
         retain_graph: keep the tape. Otherwise everything passed is released.
+        order: the nodes to pass, where ``reach`` found them before.
 
     Returns:
         a dict from vertex to gradient; what is not connected is missing.
@@ -22,13 +25,10 @@ def sweep(roots, wanted=None, create_graph=False, retain_graph=False) -> dict:
     for root, seed in roots:
         if root.requires_grad:
             _add(gradients, owned, vertex_of(root), seed)
-    stops = () if wanted is None else set(wanted)
-    order = nodes_behind(gradients, stops)
-    if wanted is not None:
-        order = leading_to(stops, order)
+    if order is None:
+        order = nodes_behind(gradients, ()) if wanted is None else reach(gradients, wanted)[0]
     try:
-        while order:
-            node = order.pop()
+        for node in reversed(order):
             g = gradients.pop(node, None)
             if g is None:
                 continue
@@ -47,7 +47,10 @@ def sweep(roots, wanted=None, create_graph=False, retain_graph=False) -> dict:
                     continue
                 if vertex.changed_at > node.index:
                     raise changed(node)
-                _add(gradients, owned, vertex, gradient)
+                if vertex in gradients:
+                    _add(gradients, owned, vertex, gradient)
+                else:
+                    gradients[vertex] = gradient
             if not (create_graph or retain_graph):
                 node.release()
     except MemoryError as error:
@@ -81,16 +84,48 @@ def nodes_behind(start, stops, since=-1) -> list:
         seen.add(vertex)
         for edge in vertex.edges:
             stack.append(edge[0])
-    return sorted(seen, key=_by_index)
+    return sorted(seen, key=attrgetter("index"))
+
+
+def reach(start, wanted):
+    """The nodes between, and whether something else is behind ``start``.
+
+    Args:
+        start: vertices.
+        wanted: vertices at which to stop.
+
+    Returns:
+        the nodes from which one of ``wanted`` can be reached, in ascending order, and whether there
+        are leaves behind ``start``, not behind ``wanted``, that someone may ask for.
+    """
+    stops, seen, nodes, others = set(wanted), set(), [], False
+    stack = list(start)
+    while stack:
+        vertex = stack.pop()
+        if vertex in seen or vertex in stops:
+            continue
+        seen.add(vertex)
+        if isinstance(vertex, Node):
+            nodes.append(vertex)
+            for edge in vertex.edges:
+                stack.append(edge[0])
+        elif not getattr(vertex, "ended", False):
+            others = True
+    nodes.sort(key=attrgetter("index"))
+    return leading_to(stops, nodes), others
 
 
 def leading_to(stops, order) -> list:
     """Those of ``order`` from which ``stops`` can be reached."""
     reach = set(stops)
+    found = []
     for node in order:
-        if any(edge[0] in reach for edge in node.edges):
-            reach.add(node)
-    return [node for node in order if node in reach]
+        for edge in node.edges:  # any() costs more than the loop
+            if edge[0] in reach:
+                reach.add(node)
+                found.append(node)
+                break
+    return found
 
 
 def likes_of(nodes, roots) -> dict:
@@ -102,16 +137,3 @@ def likes_of(nodes, roots) -> dict:
         for vertex, shape, dtype in node.likes():
             likes[vertex] = (shape, dtype)
     return likes
-
-
-def leaves(roots, stops) -> list:
-    """The leaves behind the tensors ``roots`` that someone may ask for, but not ``stops``."""
-    start = [vertex_of(root) for root in roots if root.requires_grad]
-    nodes = nodes_behind(start, stops)
-    ends = [edge[0] for node in nodes for edge in node.edges] + start
-    ends = [end for end in ends if not isinstance(end, Node) and end not in stops]
-    return [end for end in ends if not getattr(end, "ended", False)]
-
-
-def _by_index(node):
-    return node.index

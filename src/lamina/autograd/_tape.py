@@ -119,18 +119,30 @@ class RuleNode(Node):
     __slots__ = ("kept", "xp")
 
     def __init__(self, name, edges, kept, xp):
-        super().__init__(name, edges)
+        self.index = next(clock)  # as Node does, without the call
+        self.name = name
+        self.edges = edges
         self.kept = kept  # by name: (value, vertex or None)
         self.xp = xp
+        if _debug.enabled:
+            self.layer, self.line = _debug.current_layer(), _debug.current_line()
 
     def pull(self, g):
-        if self.kept is None:
-            self.refill()
         kept = self.kept
+        if kept is None:
+            self.refill()
+            kept = self.kept
         xp = plain(self.xp)
+        found = []
         for vertex, rule, names, shape, dtype in self.edges:
-            gradient = rule(xp, g, *[kept[name][0] for name in names])
-            yield vertex, fit(xp, gradient, shape, dtype)
+            if len(names) == 1:  # most have one
+                gradient = rule(xp, g, kept[names[0]][0])
+            else:
+                gradient = rule(xp, g, *[kept[name][0] for name in names])
+            if gradient.shape != shape or gradient.dtype is not dtype:
+                gradient = fit(xp, gradient, shape, dtype)
+            found.append((vertex, gradient))
+        return found
 
     def pull_tensors(self, g):
         if self.kept is None:

@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from lamina import backend
 from lamina.losses import LossFunctionWrapper
-from lamina.ops import softmax, softmax_crossentropy
+from lamina.ops import max_pool, relu, softmax, softmax_crossentropy
 from lamina.ops._op import KERNELS
 from lamina.ops.crossentropies import categorical_crossentropy, sparse_categorical_crossentropy
 
@@ -92,6 +92,7 @@ def chain_of(model, loss, trained) -> Chain | None:
     if not links or not hasattr(function, "definition") or not trained:
         return None
     ends = (function, (), {**function.defaults, **loss.options})
+    links = _pooled_first(links)
     joined = _joined(links[-1], ends)
     if joined is not None:
         links, ends = [*links[:-1], *joined[:-1]], joined[-1]
@@ -125,6 +126,25 @@ def _joined(last, ends):
     if options.get("activation") == "softmax":
         return [(op, parameters, {**options, "activation": "linear"}), join]
     return None
+
+
+def _pooled_first(links) -> list:
+    """Links with each relu that comes before a max pooling put behind it, where less is left.
+
+    relu never falls as its argument grows, so the largest relu is the relu of the largest, and
+    where it is 0 no gradient passes either way: the numbers stay what they are.
+    """
+    links = list(links)
+    for i in range(len(links) - 1):
+        (op, parameters, options), pooling = links[i : i + 2]
+        if pooling[0] is not max_pool:
+            continue
+        if options.get("activation") == "relu":
+            links[i] = (op, parameters, {**options, "activation": "linear"})
+            links[i + 1 : i + 2] = [pooling, (relu, (), {})]
+        elif op is relu and not options:
+            links[i : i + 2] = [pooling, links[i]]
+    return links
 
 
 def links_of(layer):

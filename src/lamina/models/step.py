@@ -18,20 +18,28 @@ from lamina.layers._passes import Pass
 from lamina.losses import prepare
 from lamina.models.chain import chain_of
 
-# Work is counted in rows times numbers in the parameters, a third of a step's multiplications.
+# Work is counted in products of a parameter and a number, a third of a step's multiplications.
 _TRIFLE = 1 << 18  # below this much work, matrix products never start threads of their own
 _ALONE = 1 << 25  # below this much, threads gain little, and on a busy machine lose everything
-_WORTH = 1 << 26  # below this much, a shard is done before another thread has woken to help
-_ROWS = 64  # least rows of a shard
+_WORTH = 1 << 26  # least of two shards: below, one is done before a thread has woken to help
+_USES = 64  # least times that a shard takes every parameter, since its gradients must be added
 _SHARDS = 8  # most shards of a batch
 _GRADIENTS = 1 << 28  # most bytes that the shards' gradients may take together
 
 
-def cut(rows: int, numbers: int) -> list[slice]:
-    """The shards of a batch of ``rows`` for a model of so many ``numbers`` in its parameters."""
-    shards = min(rows // _ROWS, max(4, rows // (2 * _ROWS)), _SHARDS)
-    shards = min(shards, _GRADIENTS // (4 * max(1, numbers)))
-    if shards < 2 or rows * numbers < _WORTH:
+def cut(rows: int, numbers: int, work: int | None = None) -> list[slice]:
+    """The shards of a batch.
+
+    Args:
+        rows: samples in the batch.
+        numbers: how many numbers the model's parameters have.
+        work: how many products of one of them a sample takes; None is each once.
+    """
+    total = rows * (numbers if work is None else work)
+    uses = total // max(1, numbers)
+    shards = min(uses // _USES, max(4, uses // (2 * _USES)), _SHARDS, rows)
+    shards = min(shards, total // (_WORTH // 2), _GRADIENTS // (4 * max(1, numbers)))
+    if shards < 2:
         return [slice(0, rows)]
     edges = [rows * i // shards for i in range(shards + 1)]
     return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
@@ -73,8 +81,10 @@ class Step:
         self._penalized = [p for p in self.parameters if p.regularizer is not None]
         self._place = model.backend
         self._chain = chain_of(model, self.loss, self.parameters)
+        layers = model.layers_within()
         self._numbers = sum(p.size for p in self.parameters)
-        whole = any(layer.uses_whole_batch for layer in model.layers_within())
+        self._work = sum(layer.multiplications() for layer in layers)
+        whole = any(layer.uses_whole_batch for layer in layers)
         self._steady = self._place.name == "numpy"
         self._divisible = self._steady and not whole
         self._cuts = {}
@@ -91,8 +101,8 @@ class Step:
         total = None if weights is None and not self._masks else self._total(y, weights)
         plan = self._cuts.get(rows)
         if plan is None:
-            quiet = self._steady and _TRIFLE < rows * self._numbers < _ALONE
-            plan = self._cuts[rows] = cut(rows, self._numbers), quiet
+            quiet = self._steady and _TRIFLE < rows * self._work < _ALONE
+            plan = self._cuts[rows] = cut(rows, self._numbers, self._work), quiet
         shards, quiet = plan
         if len(shards) == 1 or not (self._divisible and self._per_sample) or self._mixes:
             whole = self._quiet_shard if quiet else self._shard

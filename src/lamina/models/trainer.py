@@ -11,14 +11,14 @@ from lamina import backend
 from lamina.autograd import no_grad
 from lamina.backend.random import Generator
 from lamina.data import is_iterable_of_batches
-from lamina.layers import _passes
 from lamina.layers._options import unknown_option, whole_number
 from lamina.models.callbacks import CallbackList
 from lamina.models.compiled import Compiled
 from lamina.models.epochs import Epochs
 from lamina.models.exhausted import out_of_memory
 from lamina.models.feeding import Feed, split_off, unpacked
-from lamina.models.hints import warn_of_divergence, warn_of_outputs
+from lamina.models.forward import outputs_of
+from lamina.models.hints import warn_of_divergence, warn_of_inputs, warn_of_outputs
 from lamina.models.interrupt import Interruptible
 from lamina.models.on_batch import OnBatch, in_order
 from lamina.models.progress import ProgressBar
@@ -28,6 +28,7 @@ class Trainer(Compiled, OnBatch):
     """What a model can be asked to do with data. See ``Model``."""
 
     stop_training = False
+    told_of_inputs = False
     _epochs_seen = 0
 
     def build_from(self, x) -> None:
@@ -111,6 +112,7 @@ class Trainer(Compiled, OnBatch):
         with self.backend.scope(), backend.quiet():
             self._prepare()
             warn_of_outputs(self, self.loss)
+            warn_of_inputs(self, source)
             calls = CallbackList(
                 callbacks,
                 add_history=True,
@@ -335,8 +337,7 @@ class Trainer(Compiled, OnBatch):
     def _outputs(self, x):
         """The raw outputs for a raw batch, without recording."""
         try:
-            with _passes.Pass():
-                return self(x).data
+            return outputs_of(self, x)
         except MemoryError as error:
             raise out_of_memory(error, self, x.shape[0], lambda rows: self(x[rows])) from None
 
