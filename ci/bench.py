@@ -15,7 +15,7 @@ HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE / "bench_"))
 
 import table  # noqa: E402
-from turns import Missing, Worker, import_seconds, in_turn, probe  # noqa: E402
+from turns import Missing, Worker, gradients, import_seconds, in_turn, probe  # noqa: E402
 from works import WORKS  # noqa: E402
 
 RESULTS = HERE / "results"
@@ -28,6 +28,9 @@ ROWS = {
     "torch inside": ("torch_inside", "step", None),
     "keras fit": ("keras", "fit", None),
     "sklearn fit": ("sklearn", "fit", ("mlp",)),
+    "dezero step": ("dezero", "step", ("cnn",)),
+    "pydynet step": ("pydynet", "step", ("cnn",)),
+    "smallpebble step": ("smallpebble", "step", ("cnn",)),
 }
 ON_GPU = ("lamina batch", "lamina fit", "torch step")
 
@@ -49,10 +52,11 @@ def main() -> int:
     print(f"best of {rounds} runs of each, in turn\n")
     if record["load"] and record["load"] > machine["cores"] / 4:
         print(f"The machine is busy (load {record['load']:.1f}): these times mean little.\n")
+    record["gflops"] = in_turn({"": lambda: probe("gflops")}, rounds=3)[""]
     record["versions"], record["times"] = measure_times(
         options.backend, options.works or list(WORKS), rounds, seconds
     )
-    print("\n".join(table.times(record)))
+    print("\n".join([*table.times(record), *table.shares(record)]))
     if options.works:
         return 0
     record.update(measure_others(options.backend, options.quick))
@@ -127,7 +131,7 @@ def measure_times(
         runs = {
             name: runner(library, work, how)
             for name, (library, how, works) in rows.items()
-            if works is None or work in works
+            if (works is None or work in works) and (how == "step" or WORKS[work].trains)
         }
         found[work] = in_turn(runs, rounds, warm=1)
     for worker in workers.values():
@@ -149,12 +153,34 @@ def measure_others(backend: str, quick: bool) -> dict:
     growth = once("growth")
     imports = {n: functools.partial(import_seconds, n) for n in ("lamina", "numpy")}
     return {
-        "memory": in_turn({n: asked("peak_megabytes", n) for n in ("lamina", "torch")}, few),
+        "memory": in_turn(
+            {
+                f"{library}{suffix}": asked("peak_megabytes", library, work)
+                for work, suffix in (("mlp", ""), ("cnn", " cnn"))
+                for library in ("lamina", "torch")
+            },
+            few,
+        ),
         "import": in_turn(imports, many, warm=1),
         "digits": in_turn({"digits": asked("digits_seconds")}, few)["digits"],
         "growth": growth[0] if isinstance(growth, list) else growth,
         "leak": once("leak_kilobytes", "1000" if quick else "10000"),
+        "gradients": measure_gradients(few) if backend == "numpy" else "measured on NumPy alone",
     }
+
+
+def measure_gradients(rounds: int) -> dict:
+    """Microseconds of the gradients of plain functions: {function: {library: [runs]}}."""
+    runs = {name: functools.partial(gradients, name) for name in ("lamina", "autograd")}
+    found = {}
+    for library, results in in_turn(runs, rounds).items():
+        if isinstance(results, str):
+            found.setdefault("missing", {})[library] = results
+            continue
+        for result in results:
+            for function, value in result.items():
+                found.setdefault(function, {}).setdefault(library, []).append(value)
+    return found
 
 
 def last_record(backend: str) -> dict | None:

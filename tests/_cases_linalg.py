@@ -34,7 +34,7 @@ def products(f):
         yield Case("linalg.cross", f(*s1), f(*s2), axis=axis)
     yield Case("linalg.cross", f(0, 3), f(3))
     x = wide_apart(f(2, 3, 3))
-    for n in (1, 2, 3, -1, -2):
+    for n in (1, 5, -2):
         yield Case("linalg.matrix_power", x, n)
 
 
@@ -62,7 +62,7 @@ def of_rank_two(xp, x):
 
 
 def diagonals(f):
-    for offset in (0, 1, -2, 4, -4):
+    for offset in (1, -2, -4):
         yield Case("linalg.trace", f(3, 4), offset=offset)
         yield Case("linalg.diagonal", f(3, 4), offset=offset)
     for x in (f(2, 3, 2), f(0, 2, 3), f(2, 0, 3), spaced(f(2, 2))):
@@ -136,15 +136,16 @@ def singular_values(xp, out):
 
 def norms(f):
     for order in (0, 1, 2, 3, 2.5, 0.5, -1, -2, math.inf, -math.inf):
-        yield Case("linalg.vector_norm", away(f(2, 3)), ord=order)
         yield Case("linalg.vector_norm", away(f(2, 3, 2)), ord=order, axis=1)
+    for order in (1, 2, 3, math.inf):
+        yield Case("linalg.vector_norm", away(f(2, 3)), ord=order)
         yield Case("linalg.vector_norm", away(f(2, 3, 2)), ord=order, axis=(0, -1), keepdims=True)
     for order in (1, 2, 3):
         yield Case("linalg.vector_norm", f(0, 3), ord=order, axis=0)
-        yield Case("linalg.vector_norm", spaced(f(3)), ord=order)
+    yield Case("linalg.vector_norm", spaced(f(3)))
     yield Case("linalg.vector_norm", f())
     for order in ("fro", None, "nuc", 1, -1, 2, -2, math.inf, -math.inf):
-        for keepdims in (False, True):
-            yield Case("linalg.matrix_norm", wide_apart(f(3, 2)), ord=order, keepdims=keepdims)
-        yield Case("linalg.matrix_norm", wide_apart(f(2, 2, 3)), ord=order)
+        yield Case("linalg.matrix_norm", wide_apart(f(3, 2)), ord=order)
+    for order in ("fro", "nuc", 1, 2):
+        yield Case("linalg.matrix_norm", wide_apart(f(2, 2, 3)), ord=order, keepdims=True)
         yield Case("linalg.matrix_norm", f(0, 2, 3), ord=order)

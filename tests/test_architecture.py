@@ -43,6 +43,7 @@ RANKS = {
     "models": 8,
     "callbacks": 8,
     "utils": 8,
+    "applications": 9,
     "datasets": 9,
     "saving": 10,
     "plotting": 11,
@@ -230,8 +231,8 @@ def test_the_wheel_is_small_pure_and_typed(tmp_path):
     assert shipped == tracked
 
 
-ROOMS = """activations callbacks config constraints datasets initializers layers losses metrics
-models ops optimizers plotting regularizers saving testing utils""".split()
+ROOMS = """activations applications callbacks config constraints datasets initializers layers losses
+metrics models ops optimizers plotting regularizers saving testing utils""".split()
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -243,7 +244,7 @@ def test_completion_shows_what_is_listed(room):
 @pytest.mark.parametrize(
     ("room", "name", "message"),
     [
-        ("layers", "Conv2D", "lamina has no layer 'Conv2D'; it has Activation, .*Dense, "),
+        ("layers", "LSTM", "lamina has no layer 'LSTM'; it has Activation, .*Dense, "),
         ("layers", "Dens", "lamina has no layer 'Dens': did you mean 'Dense'"),
         ("losses", "MeanSquareError", "no loss .*did you mean 'MeanSquaredError'"),
         ("metrics", "BinaryAcuracy", "no metric .*did you mean 'BinaryAccuracy'"),

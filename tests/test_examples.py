@@ -118,7 +118,46 @@ def test_mnist(needs):
     assert load("mnist").main(verbose=0)["accuracy"] >= 0.95
 
 
-@pytest.mark.parametrize("name", ["neuron", "by_hand", "house_prices", "xor", "digits"])
+def test_newton():
+    figures = load("newton").main()
+    assert figures["values"][0] == pytest.approx(24.2) and figures["values"][-1] < 1e-18
+    np.testing.assert_allclose(figures["end"], [1, 1], rtol=1e-12)
+    assert figures["descent"] > 1e-2
+
+
+def test_least_squares():
+    figures = load("least_squares").main()
+    np.testing.assert_allclose(figures["times"], [0.5, 2.0], rtol=1e-8)
+    np.testing.assert_allclose(figures["amounts"], [3.0, 1.0], rtol=1e-8)
+    assert figures["misfit"] < 1e-20 and figures["steps"] <= 12
+
+
+def test_derivatives(tmp_path):
+    figures = load("derivatives").main(out=tmp_path)
+    assert figures["difference"] < 1e-11
+    # 16 (45 t^7 - 105 t^5 + 77 t^3 - 17 t), the sixth derivative, at t = tanh(0.5)
+    t = np.tanh(0.5)
+    sixth = 16 * (45 * t**7 - 105 * t**5 + 77 * t**3 - 17 * t)
+    np.testing.assert_allclose(figures["at_half"], sixth, rtol=1e-12)
+    assert_pictures(tmp_path, ["derivatives.png"])
+
+
+def test_physics():
+    figures = load("physics").main()
+    assert figures["law"] < 1e-5 and figures["error"] < 1e-3
+
+
+def test_gradient_penalty():
+    figures = load("gradient_penalty").main()
+    assert figures["before"] > 0.5 and figures["after"] < 0.1
+    assert 0.8 < figures["slope"] < 1.2
+
+
+BACKENDS_OF = """neuron by_hand house_prices xor digits newton least_squares derivatives physics
+gradient_penalty""".split()
+
+
+@pytest.mark.parametrize("name", BACKENDS_OF)
 def test_on_other_backends(name, backend):
     """Quick runs: an example names no array library, so it runs on all of them."""
     figures = load(name).main(backend=backend.backend, quick=True)

@@ -28,7 +28,7 @@ def test_they_have_the_standards_names_and_no_more(home):
 def test_functions_of_the_standard_itself_are_the_same():
     for name in ("matmul", "matrix_transpose", "tensordot", "vecdot"):
         found = getattr(xp.linalg, name)
-    assert (found.__module__, found.__name__) == ("lamina.xp", name)
+        assert (found.__module__, found.__name__) == ("lamina.xp", name)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,37 @@ def one_hot(*shape):
     return np.eye(shape[-1])[RNG.integers(0, shape[-1], shape[:-1])]
 
 
+def convolutions():
+    """Every form of every convolution, in one, two and three dimensions."""
+    first = {"data_format": "channels_first"}
+    for name, more, filters in (
+        ("conv", {}, (2, 3)), ("depthwise_conv", {}, (2, 2)), ("conv_transpose", {}, (3, 2)),
+    ):  # fmt: skip
+        bias = 4 if name == "depthwise_conv" else 3
+        for image in ((7,), (5, 6), (4, 3, 5)):
+            for strides, dilation in ((1, 1), (2, 1), (1, 2)):
+                padding = "same" if dilation == 2 else "valid"
+                options = {"strides": strides, "dilation_rate": dilation, "padding": padding}
+                kernel = normal(*(3, 2, 2)[: len(image)], *filters)
+                yield name, (normal(2, *image, 2), kernel, normal(bias)), {**options, **more}
+        kernel = normal(3, 2, *filters)
+        same = {"padding": "same", "strides": (3, 2)}
+        yield name, (normal(2, 2, 5, 4), kernel, normal(bias)), {**same, **first}
+        yield name, (normal(0, 5, 4, 2), kernel, None), {"activation": "relu"}
+        yield name, (normal(2, 5, 1, 2), kernel, normal(bias)), {**same, "activation": "selu"}
+        yield name, (normal(1, 2, 5, 4), kernel, normal(bias)), {**first, "activation": "softmax"}
+    causal = {"padding": "causal", "dilation_rate": 2}
+    yield "conv", (normal(2, 6, 2), normal(2, 2, 3), normal(3)), causal
+    yield "depthwise_conv", (normal(2, 6, 2), normal(2, 2, 3), normal(6)), causal
+    yield "conv", (normal(1, 140, 2), normal(2, 2, 3), normal(3)), {"padding": "same"}  # in turns
+    yield "conv", (normal(2, 4, 4, 40), normal(1, 1, 40, 2), None), {"activation": "tanh"}
+    yield "conv", (normal(2, 4, 4, 4), normal(3, 3, 2, 6), normal(6)), {"groups": 2}
+    yield "conv", (normal(2, 4, 4, 4), normal(3, 3, 1, 8), normal(8)), {"groups": 4, "strides": 2}
+    for p in (0, 1):
+        options = {"strides": 2, "output_padding": p, "padding": "same"}
+        yield "conv_transpose", (normal(2, 3, 4, 2), normal(3, 2, 3, 2), None), options
+
+
 ELEMENTWISE = (
     "elu", "exponential", "gelu", "hard_sigmoid", "leaky_relu", "log_sigmoid", "log_softmax",
     "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "tanh",
@@ -37,6 +68,36 @@ LABELS = np.array([1, 0, 4, 2])
 CERTAIN = np.array(  # probabilities that are cut, above and below, beside some that are not
     [[1, 1e-9, 0, 0, 0], [1, 0, 0, 0, 1e-9], [0.1, 0.3, 0.2, 0.4, 0], [1e-9, 0, 0, 1, 0]]
 )
+
+POOLED = [
+    ((2, 6, 4, 3), {}),
+    ((2, 5, 7, 2), {}),
+    ((2, 7, 6, 1), {"pool_size": 3, "strides": 2, "padding": "same"}),
+    ((2, 5, 6, 3), {"pool_size": (3, 2), "strides": 1}),
+    ((2, 3, 5, 6), {"strides": 3, "data_format": "channels_first"}),
+    ((0, 4, 4, 2), {}),
+    ((2, 9, 2), {"pool_size": 4, "strides": 3, "padding": "same"}),
+    ((1, 4, 6, 5, 2), {"pool_size": (1, 2, 3)}),
+]
+ADAPTED = [
+    ((2, 6, 4, 3), {"output_size": 2}),
+    ((2, 7, 5, 3), {"output_size": (3, 4)}),
+    ((2, 3, 6, 2), {"output_size": (3, 1), "data_format": "channels_first"}),
+    ((2, 3, 2), {"output_size": 5}),
+    ((0, 4, 4, 2), {"output_size": 1}),
+]
+GLOBAL = [
+    ((2, 5, 4, 3), {}),
+    ((2, 3, 5), {"data_format": "channels_first"}),
+    ((2, 2, 3, 4, 2), {"keepdims": True}),
+]
+RESIZED = [
+    ((2, 3, 4, 2), {"size": (6, 5)}),
+    ((2, 5, 7, 1), {"size": (3, 9), "interpolation": "nearest"}),
+    ((2, 2, 5, 7), {"size": 3, "interpolation": "bicubic", "data_format": "channels_first"}),
+    ((2, 9, 2), {"size": 4, "interpolation": "lanczos3", "antialias": True}),
+    ((0, 4, 4, 2), {"size": 2, "antialias": True}),
+]
 
 # Name of the op, its arrays (integers get no gradient), its options.
 CASES = [
@@ -52,8 +113,24 @@ CASES = [
       for lead in ((2,), (5, 2), (0,))
       for activation in ("linear", "relu", "selu", "softmax", "tanh")],
     ("dense", (normal(5, 3), normal(3, 4), None), {"activation": "sigmoid"}),
+    *convolutions(),
     ("flatten", (normal(4, 2, 3),), {}),
     ("flatten", (normal(0, 2, 3),), {}),
+    *[(name, (normal(*shape),), options) for shape, options in POOLED
+      for name in ("average_pool", "max_pool")],
+    *[(name, (normal(*shape),), options) for shape, options in ADAPTED
+      for name in ("adaptive_average_pool", "adaptive_max_pool")],
+    *[(name, (normal(*shape),), options) for shape, options in GLOBAL
+      for name in ("global_average_pool", "global_max_pool")],
+    *[("resize", (normal(*shape),), options) for shape, options in RESIZED],
+    ("up_sample", (normal(2, 3, 4, 2),), {}),
+    ("pad", (normal(2, 3),), {"pad_width": ((0, 0), (1, 2)), "value": -1.0}),
+    ("pad", (normal(0, 3, 2),), {"pad_width": ((0, 0), (0, 0), (0, 1))}),
+    ("crop", (normal(2, 5, 4),), {"cropping": ((0, 0), (1, 2), (0, 1))}),
+    ("permute", (normal(2, 3, 4),), {"axes": (2, 0, 1)}),
+    ("repeat_vector", (normal(2, 3),), {"n": 4}),
+    ("up_sample", (normal(2, 2, 3, 4),), {
+        "size": (3, 2), "interpolation": "bilinear", "data_format": "channels_first"}),
     ("rescale", (normal(4, 3),), {"scale": 0.5, "offset": -1.0}),
     ("rescale", (normal(4, 3),), {"scale": 2}),
     *[(name, (normal(4, 3), normal(4, 3)), {}) for name in
@@ -78,6 +155,27 @@ CASES = [
     ("softmax_crossentropy", (LABELS, 100 * normal(4, 5)), {}),
     ("softmax_crossentropy", (one_hot(4, 5), normal(4, 5)), {}),
     ("softmax_crossentropy", (probabilities(4, 5), 100 * normal(4, 5)), {}),
+    *[("batch_normalization", (3 + normal(*shape), normal(shape[axis]), normal(shape[axis])),
+       {"axis": axis})
+      for shape, axis in (((6, 3), -1), ((4, 5, 5, 3), -1), ((4, 3, 5), 1), ((3, 1, 1), -1),
+                          ((8, 6, 4), -1), ((0, 3), -1))],
+    ("batch_normalization", (normal(4, 5, 3), None, normal(3)), {"epsilon": 1e-5}),
+    ("batch_normalization", (normal(4, 3, 5), normal(3), None), {"axis": -2}),
+    *[("standardize", (normal(*shape), normal(shape[axis]), probabilities(shape[axis]),
+                       normal(shape[axis]), normal(shape[axis])), {"axis": axis})
+      for shape, axis in (((6, 3), -1), ((4, 3, 5), 1), ((0, 3), -1))],
+    ("standardize", (normal(4, 5, 3), normal(3), probabilities(3), None, None), {}),
+    *[("layer_normalization", (normal(4, 5, 6), normal(*along), normal(*along)), {"axis": axis})
+      for axis, along in ((-1, (6,)), ((1, 2), (5, 6)), (1, (5,)))],
+    ("layer_normalization", (normal(4, 5, 6), None, normal(6)), {}),
+    ("layer_normalization", (normal(0, 6), normal(6), None), {}),
+    *[("group_normalization", (normal(4, 5, 6), normal(6), normal(6)), {"groups": groups})
+      for groups in (1, 2, 6)],
+    ("group_normalization", (normal(4, 6, 5, 2), normal(6), None), {"groups": 3, "axis": 1}),
+    ("group_normalization", (normal(0, 5, 6), None, normal(6)), {"groups": 3}),
+    *[("rms_normalization", (normal(4, 5, 6), normal(*along)), {"axis": axis})
+      for axis, along in ((-1, (6,)), ((1, 2), (5, 6)), (1, (5,)))],
+    ("rms_normalization", (normal(4, 5), None), {"epsilon": 1e-3}),
 ]  # fmt: skip
 
 

@@ -141,6 +141,62 @@ def test_complex_arguments_and_results(backend):
         check_grads(twice, (z,))
 
 
+def test_forward_mode_is_checked_by_itself():
+    """A rule that is not linear in g has another transpose, which only forward mode sees."""
+    wrong = lambda xp, g, x: 2 * g * x + 1e-3 * (g - stop_gradient(g)) * x
+    square = lamina.primitive(x=wrong)(lambda x: x * x)
+    check_grads(square, (np.linspace(0.5, 1, 6).reshape(2, 3),), order=1, modes="reverse")
+    with pytest.raises(AssertionError) as caught:
+        check_grads(square, (np.linspace(0.5, 1, 6).reshape(2, 3),), order=1)
+    told = str(caught.value)
+    assert "derivative 1 of" in told and "args[0] is wrong in forward mode" in told
+    assert "at the worst element of the result (" in told and "relative difference 5.0e-04" in told
+
+
+def test_forward_over_forward_and_reverse_over_reverse():
+    x = np.linspace(0.1, 1, 6).reshape(2, 3)
+    for modes in ("forward", "reverse", ("forward", "reverse"), ["reverse"]):
+        check_grads(lambda a: {"a": xp.tanh(a) ** 2, "b": [xp.sum(a)]}, (x,), 3, modes=modes)
+    for modes in ("backward", (), ("forward", "both")):
+        with pytest.raises(ValueError, match='modes must be "forward", "reverse" or both, got'):
+            check_grads(xp.tanh, (x,), modes=modes)
+
+
+def test_which_of_several_results_is_wrong_going_forward():
+    wrong = lambda xp, g, x: g * x * 2 + 0.01 * (g - stop_gradient(g))
+    square = lamina.primitive(x=wrong)(lambda x: x * x)
+    with pytest.raises(AssertionError, match=r"worst element of result 1 \(\d,\)"):
+        check_grads(lambda x: (x, square(x)), (np.linspace(0.5, 1, 4),))
+
+
+def test_dataclasses_and_custom_rules(backend):
+    import dataclasses
+
+    @dataclasses.dataclass(frozen=True)
+    class State:
+        place: object
+        speed: object
+        steps: int = 2
+
+    @lamina.custom_vjp
+    def cube(x):
+        return x**3
+
+    share = [0.0]
+    cube.defvjp(lambda x: (x**3, x), lambda x, g: ((3 + share[0]) * g * x**2,))
+
+    def f(state):
+        for _ in range(state.steps):
+            state = dataclasses.replace(state, place=state.place + cube(state.speed))
+        return state
+
+    x = backend.asarray([1.0, 2.0], "float64")
+    check_grads(f, (State(x, x / 2),))
+    share[0] = 0.003
+    with pytest.raises(AssertionError, match=r"args\[0\]\.speed is wrong"):
+        check_grads(f, (State(x, x / 2),))
+
+
 def test_the_check_repeats_itself():
     told = []
     for _ in range(2):

@@ -841,7 +841,7 @@ def test_shards_sum_up_to_the_whole_batch(big, reduction, weighted, monkeypatch)
     results = []
     for whole in (False, True):
         if whole:
-            monkeypatch.setattr("lamina.models.step.cut", lambda rows, _: [slice(0, rows)])
+            monkeypatch.setattr("lamina.models.step.cut", lambda rows, *_: [slice(0, rows)])
         model = big_network(loss, optimizer=lamina.optimizers.SGD(1e-3))
         model.layers[1].rate = 0
         before = model.get_weights()
@@ -863,7 +863,7 @@ def test_a_loss_that_mixes_samples_is_not_cut(big, monkeypatch):
     results = []
     for whole in (False, True):
         if whole:
-            monkeypatch.setattr("lamina.models.step.cut", lambda rows, _: [slice(0, rows)])
+            monkeypatch.setattr("lamina.models.step.cut", lambda rows, *_: [slice(0, rows)])
         model = big_network(centered)
         model.layers[1].rate = 0
         targets = lamina.utils.to_categorical(y)
@@ -882,7 +882,7 @@ def test_what_layers_add_to_the_loss_is_that_of_the_whole_batch(big, monkeypatch
     results = []
     for whole in (False, True):
         if whole:
-            monkeypatch.setattr("lamina.models.step.cut", lambda rows, _: [slice(0, rows)])
+            monkeypatch.setattr("lamina.models.step.cut", lambda rows, *_: [slice(0, rows)])
         model = big_network(activity_regularizer=lamina.regularizers.L2(0.01))
         model.layers[1].rate = 0
         model.add(Penal())

@@ -2,10 +2,12 @@
 
 The function has trained that many steps, and the device has finished them, when it returns. ``how``
 is "step", the same batch given again and again, or "fit", epochs over many batches as a user writes
-them. Importing a library happens inside its function, so that a process holds one only.
+them. Importing a library happens inside its function, so that a process holds one only. The small
+libraries of lamina's own kind are in ``kin.py``.
 """
 
-import itertools
+from kin import dezero, pydynet, smallpebble  # noqa: F401
+from works import shapes
 
 
 def lamina(work, how, backend):
@@ -17,7 +19,10 @@ def lamina(work, how, backend):
 
     def run(steps):
         for _ in range(steps):
-            model.train_on_batch(x, y)
+            if work.trains:
+                model.train_on_batch(x, y)
+            else:
+                model.predict_on_batch(x)
         wait()
 
     return run
@@ -26,46 +31,89 @@ def lamina(work, how, backend):
 def lamina_model(work, backend="numpy"):
     """The compiled model of a work."""
     import lamina
-    from lamina import layers
 
-    *hidden, outputs = work.sizes[1:]
-    parts = [layers.Input((work.sizes[0],))]
-    parts += [layers.Dense(units, activation=work.hidden) for units in hidden]
-    if work.loss == "mse":
-        parts.append(layers.Dense(outputs, activation="sigmoid"))
-        loss = "mean_squared_error"
-    else:
-        parts.append(layers.Dense(outputs))
+    parts = [lamina.layers.Input(work.sample), *_layers(lamina.layers, work)]
+    loss = "mean_squared_error"
+    if work.loss == "crossentropy":
         loss = lamina.losses.SparseCategoricalCrossentropy(from_logits=True)
     model = lamina.Sequential(parts, backend=backend)
     model.compile(optimizer=work.optimizer, loss=loss)
     return model
 
 
+def _layers(layers, work):
+    """The parts of a network in lamina's layers or in Keras's, whose names are the same."""
+    dimensions = f"{len(work.sample) - 1}D"
+    for kind, *numbers in work.parts:
+        if kind == "dense":
+            yield layers.Dense(numbers[0], activation=numbers[1])
+        elif kind == "flatten":
+            yield layers.Flatten()
+        elif kind == "pool":
+            yield getattr(layers, f"MaxPooling{dimensions}")(numbers[0])
+        elif kind == "conv":
+            filters, size, padding = numbers
+            make = getattr(layers, f"Conv{dimensions}")
+            yield make(filters, size, padding=padding, activation="relu")
+        else:
+            filters, size, strides = numbers
+            make = getattr(layers, f"SeparableConv{dimensions}")
+            yield make(filters, size, strides=strides, padding="same", activation="relu")
+
+
 def torch(work, how, backend):
+    import numpy as np
     import torch
     from torch import nn
 
     device = "cuda" if backend.startswith("cupy") else "cpu"
-    parts = []
-    for n, m in itertools.pairwise(work.sizes):
-        parts += [nn.Linear(n, m), nn.Sigmoid() if work.hidden == "sigmoid" else nn.ReLU()]
-    crossentropy = work.loss == "crossentropy"
-    model = nn.Sequential(*(parts[:-1] if crossentropy else parts)).to(device)
-    loss = nn.CrossEntropyLoss() if crossentropy else nn.MSELoss()
+    model = nn.Sequential(*_torch_modules(nn, work)).to(device)
+    loss = nn.CrossEntropyLoss() if work.loss == "crossentropy" else nn.MSELoss()
     kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[work.optimizer]
     optimizer = kind(model.parameters(), lr={"sgd": 0.01, "adam": 0.001}[work.optimizer])
-    x, y = (torch.from_numpy(part).to(device) for part in work.data())
+    x, y = work.data()
+    x = np.ascontiguousarray(np.moveaxis(x, -1, 1)) if x.ndim > 2 else x
+    x, y = (torch.from_numpy(part).to(device) for part in (x, y))
 
     def run(steps):
         for _ in range(steps):
-            optimizer.zero_grad()
-            loss(model(x), y).backward()
-            optimizer.step()
+            if work.trains:
+                optimizer.zero_grad()
+                loss(model(x), y).backward()
+                optimizer.step()
+            else:
+                with torch.no_grad():
+                    model(x)
         if device == "cuda":
             torch.cuda.synchronize()
 
     return run
+
+
+def _torch_modules(nn, work):
+    dimensions = f"{len(work.sample) - 1}d"
+    activations = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}
+    for (kind, *numbers), before in zip(work.parts, shapes(work), strict=False):
+        channels = before[-1]
+        if kind == "dense":
+            yield nn.Linear(channels, numbers[0])
+            if numbers[1]:
+                yield activations[numbers[1]]()
+        elif kind == "flatten":
+            yield nn.Flatten()
+        elif kind == "pool":
+            yield getattr(nn, f"MaxPool{dimensions}")(numbers[0])
+        elif kind == "conv":
+            filters, size, padding = numbers
+            yield getattr(nn, f"Conv{dimensions}")(channels, filters, size, padding=padding)
+            yield nn.ReLU()
+        else:
+            filters, size, strides = numbers
+            conv = getattr(nn, f"Conv{dimensions}")
+            options = {"stride": strides, "padding": size // 2, "groups": channels, "bias": False}
+            yield conv(channels, channels, size, **options)
+            yield conv(channels, filters, 1)
+            yield nn.ReLU()
 
 
 def torch_inside(work, how, backend):
@@ -76,14 +124,9 @@ def torch_inside(work, how, backend):
 
 def keras(work, how, backend):
     import keras
-    from keras import layers
 
-    *hidden, outputs = work.sizes[1:]
+    model = keras.Sequential([keras.Input(work.sample), *_layers(keras.layers, work)])
     crossentropy = work.loss == "crossentropy"
-    parts = [keras.Input((work.sizes[0],))]
-    parts += [layers.Dense(units, activation=work.hidden) for units in hidden]
-    parts.append(layers.Dense(outputs, activation=None if crossentropy else "sigmoid"))
-    model = keras.Sequential(parts)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True) if crossentropy else "mse"
     model.compile(optimizer=work.optimizer, loss=loss)
     return _epochs(work, lambda x, y: model.fit(x, y, batch_size=work.batch, verbose=0))

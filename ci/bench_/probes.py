@@ -12,13 +12,28 @@ from works import WORKS, mlp_of
 BACKEND = os.environ.get("BENCH_BACKEND", "numpy")
 
 
-def peak_megabytes(library):
-    """Largest resident memory of a process that trains the mlp for 100 steps."""
+def peak_megabytes(library, work):
+    """Largest resident memory of a process that trains a work for 100 steps."""
     import resource
 
-    getattr(peers, library)(WORKS["mlp"], "step", BACKEND)(100)
+    getattr(peers, library)(WORKS[work], "step", BACKEND)(100)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def gflops():
+    """Billions of multiplications and additions a second in a large product of float32."""
+    import numpy as np
+
+    a, b = np.random.default_rng(0).standard_normal((2, 1024, 1024), dtype="float32")
+    out = np.empty_like(a)
+
+    def run(steps):
+        for _ in range(steps):
+            np.matmul(a, b, out=out)
+
+    run(2)
+    return 2e-9 * 1024**3 / min(_clocked(run, 5) for _ in range(20))
 
 
 def digits_seconds():

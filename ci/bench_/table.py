@@ -2,6 +2,8 @@
 
 import statistics
 
+from works import WORKS, flops
+
 # (what is held against what, the most it may be). A step is one of a training loop: ours is `fit`,
 # with its shuffling, checks and figures; PyTorch's is written out, with nothing around it.
 # `train_on_batch`, which checks every batch anew, is measured beside it.
@@ -32,11 +34,62 @@ BARS = (
         ("times", "mlp", "sklearn fit"),
         1 / 2,
     ),
+    ("cnn step / PyTorch", ("times", "cnn", "lamina fit"), ("times", "cnn", "torch step"), 1 / 1.3),
+    (
+        "cnn step / PyTorch in our process",
+        ("times", "cnn", "lamina fit"),
+        ("times", "cnn", "torch inside"),
+        1.0,
+    ),
+    *[
+        (
+            f"cnn step / {library}",
+            ("times", "cnn", "lamina fit"),
+            ("times", "cnn", f"{library} step"),
+            1 / 3,
+        )
+        for library in ("dezero", "pydynet", "smallpebble")
+    ],
+    *[
+        (f"{work} step / PyTorch", ("times", work, ours), ("times", work, "torch step"), 1.0)
+        for work, ours in (
+            ("separable", "lamina fit"),
+            ("signal", "lamina fit"),
+            ("cnn use 1", "lamina batch"),
+            ("cnn use 256", "lamina batch"),
+        )
+    ],
+    *[
+        (
+            f"gradient of {function} / autograd",
+            ("gradients", function, "lamina"),
+            ("gradients", function, "autograd"),
+            1 / 2,
+        )
+        for function in ("20 operations", "784-512-10", "1000 steps")
+    ],
+    (
+        "second derivative / first",
+        ("gradients", "784-512-10, second", "lamina"),
+        ("gradients", "784-512-10", "lamina"),
+        4.0,
+    ),
+    ("call beyond NumPy's, us", ("gradients", "call, no gradient", "lamina"), None, 1.5),
+    ("call on a tape beyond NumPy's, us", ("gradients", "call, on a tape", "lamina"), None, 4.0),
+    ("cnn peak memory / PyTorch", ("memory", "lamina cnn"), ("memory", "torch cnn"), 1.5),
     ("mlp peak memory / PyTorch", ("memory", "lamina"), ("memory", "torch"), 1.0),
     ("import / import numpy", ("import", "lamina"), ("import", "numpy"), 1.3),
     ("digits to 97 %, seconds", ("digits",), None, 5.0),
     ("memory gained, kB", ("leak",), None, 1024.0),
 )
+# What a work does besides matrix products, which is what keeps it from their limit.
+HELD = {
+    "cnn": "a first layer of one channel (products 9 long run at a third of the rate), pooling",
+    "separable": "depthwise sums, which are no matrix products, and take as long as those",
+    "signal": "relu and its gradient, the passes over memory between the products",
+    "cnn use 1": "a hundred microseconds of calls around as much work",
+    "cnn use 256": "the first layer, pooling",
+}
 # How much more a step may cost than twice as much when the batch or the parameters double.
 LINEAR = 1.15
 
@@ -53,16 +106,31 @@ def best(record: dict, path: tuple) -> float | None:
 
 def times(record: dict) -> list[str]:
     """Milliseconds per step, best and median, and how many times ours each library takes."""
-    lines = [f"{'ms per step':<12}{'':<14}{'best':>10}{'median':>10}{'/ ours':>9}"]
+    lines = [f"{'ms per step':<12}{'':<18}{'best':>10}{'median':>10}{'/ ours':>9}"]
     for work, rows in record["times"].items():
         for name, runs in rows.items():
-            head = f"{work:<12}{name:<14}"
+            head = f"{work:<12}{name:<18}"
             if not isinstance(runs, list):
                 lines.append(f"{head}  {runs}")
                 continue
             ours = best(record, ("times", work, "lamina fit" if "fit" in name else "lamina batch"))
             ratio = f"{min(runs) / ours:9.2f}" if ours else ""
             lines.append(f"{head}{min(runs):10.4f}{statistics.median(runs):10.4f}{ratio}")
+    return lines
+
+
+def shares(record: dict) -> list[str]:
+    """Of each work what share of its least time is its products at the rate of large ones."""
+    rate = best(record, ("gflops",))
+    if not rate:
+        return ["", f"{'of the limit':<12}{record.get('gflops')}"]
+    lines = ["", f"{'of the limit':<12}{rate:6.0f} GFLOP/s in products of 1024 x 1024"]
+    for work, rows in record["times"].items():
+        found = [best(record, ("times", work, name)) for name in rows if name.startswith("lamina")]
+        found = [ms for ms in found if ms]
+        if found:
+            share = flops(WORKS[work]) / (rate * 1e6 * min(found))
+            lines.append(f"{work:<12}{share:6.0%}  {HELD.get(work, '')}".rstrip())
     return lines
 
 
@@ -80,6 +148,7 @@ def others(record: dict) -> list[str]:
         value = best(record, (key,))
         told = f"{value:10.2f} {unit}" if value is not None else f"  {record[key]}"
         lines.append(f"{title:<12}{'lamina':<14}{told}")
+    lines += gradients(record["gradients"])
     growth = record["growth"]
     if not isinstance(growth, dict):
         return [*lines, f"growth      {growth}"]
@@ -90,6 +159,24 @@ def others(record: dict) -> list[str]:
         ratio = f"{row['ms'] / before[1]:17.2f}" if same else ""
         lines.append(f"{name:<14}{row['parameters']:>12,}{row['ms']:10.3f}{ratio}")
         before = name, row["ms"]
+    return lines
+
+
+def gradients(found) -> list[str]:
+    """Microseconds of the gradients of plain functions, and of calls beyond NumPy's own."""
+    if not isinstance(found, dict):
+        return [f"gradients   {found}"]
+    lines = ["", f"{'gradient of':<24}{'lamina, us':>12}{'autograd, us':>14}{'/ ours':>9}"]
+    for function, runs in found.items():
+        if function == "missing":
+            lines += [f"{library}: {reason}" for library, reason in runs.items()]
+            continue
+        ours, theirs = (min(runs.get(library, [None])) for library in ("lamina", "autograd"))
+        told = "".join(
+            f"{value:{width}.2f}" if value is not None else " " * width
+            for value, width in ((ours, 12), (theirs, 14))
+        )
+        lines.append(f"{function:<24}{told}" + (f"{theirs / ours:9.2f}" if ours and theirs else ""))
     return lines
 
 
@@ -120,11 +207,11 @@ def linearity(growth: dict, kind: str) -> float:
 
 def verdict(record: dict) -> list[str]:
     """The bars as lines."""
-    lines = ["", f"{'bar':<32}{'measured':>10}{'at most':>10}  met"]
+    lines = ["", f"{'bar':<36}{'measured':>10}{'at most':>10}  met"]
     for name, value, most, met in bars(record):
         told = "not measured" if met is None else ("yes" if met else "NO")
         shown = "-" if value is None else f"{value:.3f}"
-        lines.append(f"{name:<32}{shown:>10}{most:>10.3f}  {told}")
+        lines.append(f"{name:<36}{shown:>10}{most:>10.3f}  {told}")
     return lines
 
 

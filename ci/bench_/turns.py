@@ -85,6 +85,11 @@ def probe(name: str, *arguments: str, backend: str = "numpy"):
     return _printed(str(HERE / "probes.py"), name, *arguments, BENCH_BACKEND=backend)
 
 
+def gradients(library: str) -> dict:
+    """What a fresh process finds out of the gradients of plain functions in one library."""
+    return _printed(str(HERE / "derivatives.py"), library)
+
+
 def import_seconds(module: str) -> float:
     """Seconds that a fresh process takes to import a module, less Python's own start.
 

@@ -13,16 +13,33 @@ The same program runs on NumPy and, with ``backend="cupy"``, on a CUDA GPU.
 from importlib import import_module
 
 from lamina import backend, config, xp
-from lamina.autograd import Parameter, Tensor, debug_nans, grad, no_grad, value_and_grad
+from lamina.autograd import (
+    Parameter,
+    Tensor,
+    checkpoint,
+    custom_vjp,
+    debug_nans,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    linearize,
+    no_grad,
+    primitive,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+)
 from lamina.backend import use
 
 __version__ = "0.1.0"
 
 # Rooms that a program may never enter are opened on first use.
 _ROOMS = (
-    "activations", "callbacks", "constraints", "datasets", "initializers", "kernels", "layers",
-    "losses", "metrics", "models", "ops", "optimizers", "plotting", "regularizers", "saving",
-    "testing", "utils",
+    "activations", "applications", "callbacks", "constraints", "datasets", "initializers",
+    "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers", "plotting",
+    "regularizers", "saving", "testing", "utils",
 )  # fmt: skip
 _FROM_ROOMS = {"Input": "layers", "Layer": "layers", "Model": "models", "Sequential": "models"}
 
@@ -34,16 +51,24 @@ __all__ = [
     "Sequential",
     "Tensor",
     "activations",
+    "applications",
     "backend",
     "callbacks",
+    "checkpoint",
     "config",
     "constraints",
+    "custom_vjp",
     "datasets",
     "debug_nans",
     "grad",
+    "hessian",
+    "hvp",
     "initializers",
+    "jacobian",
+    "jvp",
     "kernels",
     "layers",
+    "linearize",
     "losses",
     "metrics",
     "models",
@@ -51,12 +76,15 @@ __all__ = [
     "ops",
     "optimizers",
     "plotting",
+    "primitive",
     "regularizers",
     "saving",
+    "stop_gradient",
     "testing",
     "use",
     "utils",
     "value_and_grad",
+    "vjp",
     "xp",
 ]
 

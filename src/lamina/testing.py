@@ -4,12 +4,18 @@
 own rules are tested, and yours can be. To look for a new backend, add its name to ``BACKENDS``.
 """
 
+import functools
 import importlib.util
+import operator
 
 import numpy as np
 
 import lamina
 from lamina import backend
+from lamina.autograd import _nest
+from lamina.autograd._forward import ahead
+from lamina.autograd._functional import Run
+from lamina.autograd._functional import kind as _kind
 
 BACKENDS = ("numpy", "array_api_strict:device1", "torch", "cupy")
 """What tests run on. ``array_api_strict`` on its second device stands for a GPU where there is
@@ -75,114 +81,174 @@ def assert_close(actual, desired, rtol: float | None = None, atol: float = 0.0) 
 
 
 def check_grads(
-    f, args, order: int = 2, *, rtol: float = 1e-5, atol: float = 1e-7, eps: float = 1e-6,
-    seed: int = 0,
+    f, args, order: int = 2, *, modes=("forward", "reverse"), rtol: float = 1e-5,
+    atol: float = 1e-7, eps: float = 1e-6, seed: int = 0,
 ) -> None:  # fmt: skip
-    """Assert that the gradients of ``f`` at ``args`` are those that finite differences give.
+    """Assert that the derivatives of ``f`` at ``args`` are those that finite differences give.
 
-    The outputs y of f are contracted with a fixed random w; the gradient at every argument x is
-    then compared along a random direction v:
+    For every argument x, with a random direction v, and weights w for the results:
 
-        <grad <w, f>(x), v>  =  (<w, f(x + eps v)> - <w, f(x - eps v)>) / (2 eps)
+        D = <w, f(x + eps v) - f(x - eps v)> / (2 eps)        <a, b> = sum of Re(conj(a) b)
+        reverse: <grad <w, f>(x), v> = D        forward: <w, jvp(f, x, v)> = D
 
-    and from order 2 on the same is asked of the gradient, as a function of ``args``. A gradient
-    that is wrong by one part in a thousand fails. f must be smooth within ``eps`` of ``args``.
-    For complex numbers <a, b> is Re(conj(a) b), and w and v have imaginary parts too.
+    and from order 2 on the same is asked of the gradient as a function of ``args``: forward over
+    reverse and reverse over reverse; where forward is the only mode, of the jvp. A derivative that
+    is wrong by one part in a thousand fails. f must be smooth within ``eps`` of ``args``. Of a
+    complex argument both a real and an imaginary direction are tried.
 
     Args:
-        f: a function of ``args`` that returns an array, or a tuple, list or dict of arrays.
-        args: a tuple of arrays of any backend, tensors, Python floats, or lists, tuples and dicts
-            of these. What is not floating point is a constant, passed on as it is. Everything else
-            reaches f as a tensor in float64 or complex128, whatever its own precision: in less,
-            differences have no digits left. Python floats go to the backend of the first array.
+        f: a function of ``args`` that returns an array or any nest of arrays.
+        args: a tuple of arrays of any backend, tensors, Python numbers, or nests of these: lists,
+            tuples, dicts, dataclasses. What is not floating point is a constant, passed on as it
+            is. Everything else reaches f as a tensor in float64 or complex128, whatever its own
+            precision: in less, differences have no digits left. Python floats go to the backend of
+            the first array.
         order: the highest order of derivative to check.
+        modes: how to differentiate: "forward", "reverse", or both.
         rtol: allowed difference relative to the derivative along v.
         atol: allowed difference where that derivative is near 0.
         eps: length of the step.
         seed: of w and v.
 
     Raises:
-        AssertionError: naming the argument, the order, both values along v, and the element that
-            differs most.
-        TypeError: where no argument is floating point.
+        AssertionError: naming the argument, the order, the mode, both values along v, and the
+            element that differs most: of the argument in reverse mode, of the result in forward.
+        TypeError: where no argument is floating point, or f returns no floating-point array.
+        ValueError: for a mode that is none.
 
     Example:
         >>> lamina.testing.check_grads(lamina.xp.tanh, (x,))
     """
-    args = tuple(args) if isinstance(args, list | tuple) else (args,)
-    arrays = [raw for raw in map(_raw, _flat(args)) if backend.is_array(raw)]
+    given = (modes,) if isinstance(modes, str) else tuple(modes)
+    modes = [mode for mode in ("reverse", "forward") if mode in given]
+    if not modes or not set(given) <= set(modes):
+        raise ValueError(f'modes must be "forward", "reverse" or both, got {given}')
+    args = tuple(args) if type(args) in (list, tuple) else (args,)
+    leaves, structure = _nest.flatten(args)
+    arrays = [raw for raw in map(_raw, leaves) if backend.is_array(raw)]
     place = backend.of(arrays[0]) if arrays else backend.get()
-    leaves = []
-    structure = _take_leaves(args, "args", place, leaves)
-    if not leaves:
+    fixed, values, paths = [], [], []
+    for leaf, path in zip(leaves, structure.paths("args"), strict=True):
+        value = _wide(leaf, place)
+        fixed.append(leaf if value is None else None)
+        if value is not None:
+            values.append(value)
+            paths.append(path)
+    if not values:
         raise TypeError("check_grads needs an argument of floating-point numbers, got none")
-    paths = [path for path, _ in leaves]
-    values = [value for _, value in leaves]
 
-    def on_leaves(parts):
-        return f(*_put_leaves(structure, iter(parts)))
+    def on_leaves(*parts):
+        rest = iter(parts)
+        return f(*structure.fill([next(rest) if leaf is None else leaf for leaf in fixed]))
 
     what = getattr(f, "__name__", None) or type(f).__name__
     for now in range(1, order + 1):
         check = _Check(on_leaves, values, rtol, atol, eps, (seed, now))
-        check.run(f"derivative {now} of {what}", paths)
-        on_leaves = check.gradient
+        check.run(f"derivative {now} of {what}", paths, modes)
+        on_leaves = check.derivative(modes[0])
 
 
 class _Check:
-    """One order of derivative: of ``f``, a function of a list of arrays, at ``values``."""
+    """One order of derivative: of ``f``, a function of several arrays, at ``values``."""
 
     def __init__(self, f, values, rtol, atol, eps, stream):
         self.f, self.values = f, values
         self.rtol, self.atol, self.eps = rtol, atol, eps
         self.stream = stream
 
-    def contracted(self, parts):
-        """<w, f(parts)> as a tensor of shape ()."""
-        total, count = None, 0
-        for out in _flat(self.f(parts)):
-            raw = _raw(out)
-            if not backend.is_array(raw) or not _is_float(raw):
-                continue
-            weights = self._random(raw, "w", count)
-            term = lamina.xp.sum(_inner(weights, out))
-            total, count = term if total is None else total + term, count + 1
-        if total is None:
+    def floats(self, out):
+        """The floating-point leaves of a result."""
+        found = list(filter(_is_float, _nest.leaves_of(out)))
+        if not found:
             raise TypeError("check_grads needs a function that returns floating-point arrays")
+        return found
+
+    def contracted(self, *parts):
+        """<w, f(parts)> as a tensor of shape ()."""
+        terms = [
+            lamina.xp.sum(_inner(self._random(_raw(out), "w", i), out))
+            for i, out in enumerate(self.floats(self.f(*parts)))
+        ]
+        total = functools.reduce(operator.add, terms)
         return total if isinstance(total, lamina.Tensor) else lamina.Tensor(total)
 
-    def gradient(self, parts):
-        """The gradients of ``contracted``, as a list like ``parts``."""
-        return lamina.grad(self.contracted)(list(parts))
+    def derivative(self, mode):
+        """The derivative of ``f``, as a function like f."""
+        if mode == "reverse":
+            return lamina.grad(self.contracted, tuple(range(len(self.values))))
+        directions = tuple(self._direction(i, 0) for i in range(len(self.values)))
+        return lambda *parts: lamina.jvp(self._tensors, parts, directions)[1]
 
-    def run(self, title, paths):
-        gradients = self.gradient(self.values)
-        for i, (path, x, g) in enumerate(zip(paths, self.values, gradients, strict=True)):
-            if g.shape != x.shape or g.dtype != x.dtype or backend.of(g) is not backend.of(x):
-                raise AssertionError(
-                    f"{title}: the gradient of {path} is {_kind(g)}, but {path} is {_kind(x)}"
-                )
-            direction = self._random(x, "v", i)
-            numeric = self._difference(i, direction)
-            exact = _number(lamina.xp.sum(_inner(g, direction)))
-            if not self._agree(exact, numeric):
-                raise AssertionError(
-                    f"{title} with respect to {path} is wrong:\n"
-                    f"  along a random direction {_compared(exact, numeric)}" + self._worst(i, g)
-                )
+    def _tensors(self, *parts):
+        return self.floats(self.f(*parts))
+
+    def run(self, title, paths, modes):
+        run = Run(self.f, self.values, range(len(self.values)), who="check_grads")
+        places = [i for i, out in enumerate(run.outs) if _is_float(out)]
+        outs = self.floats(run.outs)
+        if "reverse" in modes:
+            seeds = [None] * len(run.outs)
+            for k, i in enumerate(places):
+                seeds[i] = self._random(_raw(outs[k]), "w", k)
+            gradients = list(map(_raw, run.back(seeds, retain_graph=True)))
+        for i, (path, x) in enumerate(zip(paths, self.values, strict=True)):
+            wrong = f"{title} with respect to {path} is wrong"
+            if "reverse" in modes:
+                self._alike(gradients[i], x, f"{title}: the gradient of {path}", path)
+            for which in range(2 if _kind(x) == "complex floating" else 1):
+                direction = self._direction(i, which)
+                numeric = self._difference(i, direction)
+                along = f"along {'an imaginary' if which else 'a random'} direction"
+                if "reverse" in modes:
+                    exact = _number(lamina.xp.sum(_inner(gradients[i], direction)))
+                    if not self._agree(exact, numeric):
+                        raise AssertionError(
+                            f"{wrong}:\n  {along} {_compared(exact, numeric)}"
+                            + self._worst(i, gradients[i])
+                        )
+                if "forward" in modes:
+                    directions = [None] * len(self.values)
+                    directions[i] = direction
+                    tangents = ahead(run, directions, retain_graph=True)
+                    tangents = [_raw(tangents[place]) for place in places]
+                    for k, (t, out) in enumerate(zip(tangents, outs, strict=True)):
+                        self._alike(t, _raw(out), f"{title}: the tangent of result {k}", "it")
+                    exact = self._weighed(tangents)
+                    if not self._agree(exact, numeric):
+                        raise AssertionError(
+                            f"{wrong} in forward mode:\n  {along} {_compared(exact, numeric)}"
+                            + self._worst_out(i, direction, tangents)
+                        )
+
+    def _alike(self, derivative, of, what, path):
+        same = derivative.shape == of.shape and derivative.dtype == of.dtype
+        if not same or backend.of(derivative) is not backend.of(of):
+            raise AssertionError(f"{what} is {_told(derivative)}, but {path} is {_told(of)}")
+
+    def _weighed(self, outs) -> float:
+        """<w, outs>."""
+        return sum(
+            _number(lamina.xp.sum(_inner(self._random(_raw(out), "w", i), _raw(out))))
+            for i, out in enumerate(outs)
+        )
 
     def _agree(self, exact, numeric):
         return abs(exact - numeric) <= self.atol + self.rtol * max(abs(exact), abs(numeric))
 
-    def _difference(self, i, direction):
-        """The derivative of ``contracted`` along a direction of argument i, by differences."""
+    def _ends(self, i, direction):
+        """The results of f a step before and behind argument i."""
         x, step = self.values[i], self.eps * direction
         ends = []
         for moved in (x + step, x - step):
             parts = [lamina.Tensor(v) for v in self.values]
             parts[i] = lamina.Tensor(moved)
-            ends.append(_number(self.contracted(parts)))
-        return (ends[0] - ends[1]) / (2 * self.eps)
+            ends.append(list(map(_raw, self.floats(self.f(*parts)))))
+        return ends
+
+    def _difference(self, i, direction) -> float:
+        """<w, f> along a direction of argument i, by differences."""
+        after, before = self._ends(i, direction)
+        return (self._weighed(after) - self._weighed(before)) / (2 * self.eps)
 
     def _worst(self, i, g):
         """Words on the element of argument i whose derivative differs most."""
@@ -196,84 +262,77 @@ class _Check:
                 unit = np.zeros_like(exact)
                 unit[index] = part
                 numeric[index] += part * self._difference(i, place.asarray(unit, x.dtype))
-        off = np.nan_to_num(np.abs(exact - numeric), nan=np.inf)
-        worst = tuple(map(int, np.unravel_index(np.argmax(off), off.shape)))
-        return f"\n  at the worst element {worst} {_compared(exact[worst], numeric[worst])}"
+        return f"\n  at the worst element {_largest_gap(exact, numeric)}"
+
+    def _worst_out(self, i, direction, tangents):
+        """Words on the element of the results whose change along the direction differs most."""
+        after, before = self._ends(i, direction)
+        worst, words = -1.0, ""
+        for k, (t, a, b) in enumerate(zip(tangents, after, before, strict=True)):
+            place = backend.of(a)
+            exact, numeric = place.to_numpy(_raw(t)), place.to_numpy(a - b) / (2 * self.eps)
+            gap = np.max(np.nan_to_num(np.abs(exact - numeric), nan=np.inf), initial=-1.0)
+            if gap > worst:
+                worst = gap
+                which = f" of result {k}" if len(tangents) > 1 else " of the result"
+                words = f"\n  at the worst element{which} {_largest_gap(exact, numeric)}"
+        return words
+
+    def _direction(self, i, which):
+        """A random direction of argument i: real, or where ``which`` is 1 imaginary."""
+        x = self.values[i]
+        numbers = self._normal(x, "v", i, which)
+        return backend.of(x).asarray(numbers * 1j if which else numbers, x.dtype)
 
     def _random(self, like, *stream):
         """Random numbers of the shape, dtype and device of ``like``."""
-        generator = backend.random.Generator(*self.stream, *stream)
-        numbers = generator.normal(like.shape, dtype="float64")
-        if _is_complex(like):
-            numbers = numbers + 1j * generator.normal(like.shape, dtype="float64")
+        numbers = self._normal(like, *stream, 0)
+        if _kind(like) == "complex floating":
+            numbers = numbers + 1j * self._normal(like, *stream, 1)
         return backend.of(like).asarray(numbers, like.dtype)
 
-
-def _take_leaves(value, path, place, leaves):
-    """The nest with its floating-point arrays taken out into ``leaves``, as (path, float64)."""
-    if isinstance(value, dict):
-        return {k: _take_leaves(v, f"{path}[{k!r}]", place, leaves) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        parts = [_take_leaves(v, f"{path}[{k}]", place, leaves) for k, v in enumerate(value)]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    raw = place.asarray(value, "float64") if type(value) is float else _raw(value)
-    if not backend.is_array(raw):
-        return value
-    if not _is_float(raw):
-        return value
-    wide = "complex128" if _is_complex(raw) else "float64"
-    leaves.append((path, backend.of(raw).asarray(raw, wide)))
-    return _LEAF
+    def _normal(self, like, *stream):
+        generator = backend.random.Generator(*self.stream, *stream)
+        return generator.normal(like.shape, dtype="float64")
 
 
-_LEAF = object()
+def _is_float(value) -> bool:
+    return backend.is_array(_raw(value)) and bool(_kind(value))
 
 
-def _put_leaves(structure, leaves):
-    """The nest that ``_take_leaves`` took apart, with other leaves."""
-    if structure is _LEAF:
-        return next(leaves)
-    if isinstance(structure, dict):
-        return {k: _put_leaves(v, leaves) for k, v in structure.items()}
-    if isinstance(structure, list | tuple):
-        parts = [_put_leaves(v, leaves) for v in structure]
-        named = hasattr(structure, "_fields")
-        return type(structure)(*parts) if named else type(structure)(parts)
-    return structure
+def _wide(leaf, place):
+    """A floating-point leaf as a raw array in double precision; None of anything else."""
+    raw = place.asarray(leaf) if type(leaf) in (float, complex) else _raw(leaf)
+    if not backend.is_array(raw) or not _kind(raw):
+        return None
+    wide = "complex128" if _kind(raw) == "complex floating" else "float64"
+    return (place if raw is not _raw(leaf) else backend.of(raw)).asarray(_raw(leaf), wide)
 
 
-def _flat(value):
-    if isinstance(value, dict):
-        value = tuple(value.values())
-    if isinstance(value, list | tuple):
-        return [leaf for part in value for leaf in _flat(part)]
-    return [value]
+def _inner(a, b):
+    """Re(conj(a) b), element by element; ``b`` may be a tensor."""
+    if _kind(a) != "complex floating":
+        return b * a
+    return lamina.xp.real(b * lamina.xp.conj(a))
 
 
 def _raw(value):
     return value.data if isinstance(value, lamina.Tensor) else value
 
 
-def _is_float(array) -> bool:
-    return backend.namespace(array).isdtype(array.dtype, ("real floating", "complex floating"))
-
-
-def _is_complex(array) -> bool:
-    return backend.namespace(array).isdtype(array.dtype, "complex floating")
-
-
-def _inner(a, b):
-    """Re(conj(a) b), element by element; ``b`` may be a tensor."""
-    return lamina.xp.real(b * lamina.xp.conj(a)) if _is_complex(_raw(a)) else b * a
-
-
 def _number(value) -> float:
     return float(backend.of(_raw(value)).scalar(_raw(value)))
 
 
-def _kind(array) -> str:
-    place = backend.of(_raw(array))
+def _told(array) -> str:
+    place = backend.of(array)
     return f"{place.dtype_name(array.dtype)} of shape {tuple(array.shape)} on {place}"
+
+
+def _largest_gap(exact, numeric) -> str:
+    off = np.nan_to_num(np.abs(exact - numeric), nan=np.inf)
+    worst = tuple(map(int, np.unravel_index(np.argmax(off), off.shape)))
+    return f"{worst} {_compared(exact[worst], numeric[worst])}"
 
 
 def _compared(exact, numeric) -> str:

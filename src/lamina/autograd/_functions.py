@@ -4,7 +4,7 @@ import collections
 import functools
 
 from lamina import backend
-from lamina.autograd import _debug
+from lamina.autograd import _debug, _source
 from lamina.autograd._rules import ADJOINT, RESULTS, RULES, SIGNATURES
 from lamina.autograd._tape import (
     BEYOND,
@@ -42,58 +42,62 @@ def function(name: str):
     return without_rule(name)
 
 
-_OPTION_ARRAYS = frozenset(("condition", "indices", "repeats", "rtol"))
-"""Options that are arrays, or may be."""
-
-
 def with_rules(name: str):
-    """A function with the standard's own signature that records what it does to tensors.
-
-    What is raw, and of one library, goes straight to the library's function.
-    """
+    """A function with the standard's own signature that records what it does to tensors."""
     signature = SIGNATURES[name]
     arrays = tuple(RULES[name])
-    parameters, call, keyword = [], [], False
-    for part in signature.split(", "):
-        if part == "/":
-            keyword = True
-        elif part != "*":
-            parameter = part.partition("=")[0]
-            parameters.append(parameter)
-            call.append(f"{parameter}={parameter}" if keyword else parameter)
+    parameters, call = _source.parts(signature)
     options = tuple(p for p in parameters if p not in arrays)
     raw_call = f"f({', '.join(call)})"
     if name == "getitem":
         raw_call = "x[key]"
     elif name == "astype":  # array_api_strict takes device=None for its own default, not x's
         raw_call = f"f(x, dtype, copy=copy) if device is None else {raw_call}"
-    scope = {"SPACES": SPACES, "NUMBERS": NUMBERS, "debug": _debug, "NAME": name}
+    rules = [_rule(name, arrays, options, rule) for rule in RULES[name].values()]
+    scope = {
+        "SPACES": SPACES, "NUMBERS": NUMBERS, "NAME": name, "OWN": OWN, "debug": _debug,
+        "mode": mode, "Tensor": Tensor, "Node": RuleNode, "new": Tensor.__new__,
+        "constant": Tensor._of, "complex_dtypes": complex_dtypes, "refuse_mixture": refuse_mixture,
+        "FLOAT32": _host_dtype("float32"), "FLOAT64": _host_dtype("float64"),
+    }  # fmt: skip
+    for array, (rule, between, names, _) in zip(arrays, rules, strict=True):
+        scope |= {f"rule_{array}": rule, f"between_{array}": between, f"names_{array}": names}
     exec(f"def raw(f, {', '.join((*arrays, *options))}): return {raw_call}", scope)
-    scope["apply"] = _applier(name, arrays, options, scope["raw"])
-    scope["find"], scope["refuse_mixture"] = raw_function, refuse_mixture
-    first, *others = arrays + tuple(o for o in options if o in _OPTION_ARRAYS)
-    alike = "".join(
-        f" and (SPACES.get(type({a})) is space or type({a}) in NUMBERS)" for a in others
+    scope["apply"] = _applier(name, arrays, options, scope["raw"], rules)
+    plain_home = name not in BEYOND and name not in DIFFERENT
+    recorded = plain_home and name not in RESULTS and name != "astype"
+    kept = [
+        [_kept(need, arrays, options) for need in needs] if rule and recorded else None
+        for rule, *_, needs in rules
+    ]
+    source = _source.write(
+        name,
+        signature,
+        arrays,
+        options,
+        raw_call,
+        kept,
+        straight=plain_home and name != "getitem",
+        recorded=recorded,
     )
-    found = f"space.{name}" if name not in DIFFERENT else "find(space, NAME)"
-    straight = f"""
-    space = SPACES.get(type({first}))
-    if space is not None and not debug.enabled{alike}:
-        f = {found}
-        try:
-            return {raw_call}
-        except Exception:
-            refuse_mixture(NAME, ({", ".join((first, *others))},))
-            raise
-"""
+    exec(source, scope)
     short = name.rpartition(".")[2]
-    exec(
-        f"def {short}({signature}):"
-        f"{straight if name not in BEYOND and name != 'getitem' else ''}\n"
-        f"    return apply(({', '.join(arrays)},), ({''.join(o + ', ' for o in options)}))",
-        scope,
-    )
     return named(scope[short], name, f"The standard's ``{name}``, with its derivative.")
+
+
+def _kept(need, arrays, options) -> tuple[str, str]:
+    """The name of a value that a rule uses, and the source of what the tape keeps for it."""
+    needed, kind, i = need
+    if kind is _ARGUMENT:
+        return needed, f"(raw_{arrays[i]}, at_{arrays[i]})"
+    if kind is _OUT:
+        return needed, "(out, OWN)"
+    return needed, f"({options[i]}, None)" if kind is _OPTION else f"(raw_{arrays[i]}.shape, None)"
+
+
+def _host_dtype(name):
+    place = backend.get("numpy")
+    return place.xp.empty(0, dtype=place.dtype(name)).dtype
 
 
 def named(made, name: str, doc: str):
@@ -105,14 +109,13 @@ def named(made, name: str, doc: str):
     return made
 
 
-def _applier(name, arrays, options, raw_call):
+def _applier(name, arrays, options, raw_call, rules):
     """What runs a function on raw arrays, and keeps for its rules exactly what these name."""
-    rules = [_rule(name, arrays, options, rule) for rule in RULES[name].values()]
     holomorphic = any(plain is not conjugated for plain, conjugated, _, _ in rules)
     beyond, simple = name in BEYOND, "." not in name and name not in DIFFERENT
     # a cast to integers has no derivative
     cast = options.index("dtype") if "dtype" in options else None
-    option_arrays = [i for i, option in enumerate(options) if option in _OPTION_ARRAYS]
+    option_arrays = [i for i, option in enumerate(options) if option in _source.OPTION_ARRAYS]
     results = RESULTS.get(name)
     rebuilt = _rebuilder(name, results) if results is not None else None
 
@@ -161,7 +164,7 @@ def _applier(name, arrays, options, raw_call):
 
     def recorded(out, arguments, raws, settings, xp):
         edges, kept = [], {}
-        conjugated = holomorphic and out.dtype in (_complex.get(xp) or complex_dtypes(xp))
+        conjugated = holomorphic and out.dtype in complex_dtypes(xp)
         for argument, raw, rule in zip(arguments, raws, rules, strict=True):
             if not (isinstance(argument, Tensor) and argument.requires_grad):
                 continue
@@ -218,17 +221,11 @@ def _rule(name, arrays, options, rule):
     return rule, conjugated, names, tuple((needed, *places[needed]) for needed in names)
 
 
-_complex: dict[object, frozenset] = {}
-
-
+@functools.cache
 def complex_dtypes(xp) -> frozenset:
     """The complex dtypes of a raw namespace."""
-    found = _complex.get(xp)
-    if found is None:
-        names = [name for name in ("complex64", "complex128") if hasattr(xp, name)]
-        found = frozenset(xp.empty(0, dtype=getattr(xp, name)).dtype for name in names)
-        _complex[xp] = found
-    return found
+    names = [name for name in ("complex64", "complex128") if hasattr(xp, name)]
+    return frozenset(xp.empty(0, dtype=getattr(xp, name)).dtype for name in names)
 
 
 def _rebuilder(name, results):

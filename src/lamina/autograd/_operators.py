@@ -22,12 +22,19 @@ _UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise
 
 
 def _binary(name, reflected=False):
-    def operator(self, other, /):
-        if not isinstance(other, _OPERANDS) and not backend.is_array(other):
-            return NotImplemented
-        return function(name)(other, self) if reflected else function(name)(self, other)
+    compute = function(name)
 
-    return operator
+    def operator(self, other, /):
+        if type(other) in _KINDS or isinstance(other, _OPERANDS) or backend.is_array(other):
+            return compute(self, other)
+        return NotImplemented
+
+    def mirrored(self, other, /):
+        if type(other) in _KINDS or isinstance(other, _OPERANDS) or backend.is_array(other):
+            return compute(other, self)
+        return NotImplemented
+
+    return mirrored if reflected else operator
 
 
 def _unary(name):
@@ -38,6 +45,7 @@ def _unary(name):
 
 
 _OPERANDS = (Tensor, int, float, bool, complex)
+_KINDS = frozenset(_OPERANDS)  # a look-up is quicker than isinstance
 
 
 def _attach_operators() -> None:

@@ -1,8 +1,8 @@
-"""The tape: what was computed from what, and the sweep back over it.
+"""The tape: what was computed from what. ``_sweep.py`` goes back over it.
 
 A recorded result knows its *vertex*: a ``Node`` with edges to the vertices of the arguments, or,
 for a tensor that the user made, the tensor itself (a leaf). Nodes are numbered as they are made, so
-descending numbers are a valid order for the sweep; nothing here recurses.
+descending numbers are a valid order for the sweep.
 The engine knows no function by name, and the rules know nothing of the engine.
 """
 
@@ -25,6 +25,18 @@ class _Mode(threading.local):
 
 
 mode = _Mode()
+
+
+class recording:
+    """A block in which computing is recorded, whatever is set outside; enters with what was."""
+
+    def __enter__(self) -> bool:
+        self._before = mode.enabled
+        mode.enabled = True
+        return self._before
+
+    def __exit__(self, *exc_info):
+        mode.enabled = self._before
 
 
 class no_grad:
@@ -68,11 +80,14 @@ class Part:
 class Node:
     """One recorded step. ``edges`` are tuples whose first item is the vertex of an argument.
 
-    Subclasses say how a gradient passes through: ``pull(g)`` on raw arrays, once, after which
-    ``release`` drops what was kept; ``pull_tensors(g)`` on tensors, recorded again.
+    Subclasses say how a gradient passes through: ``pull(g)`` on raw arrays, as often as one likes
+    until ``release`` drops what was kept; ``pull_tensors(g)`` on tensors, recorded again; and
+    ``likes``, of what shape and dtype the arguments were, as (vertex, shape, dtype). Of those that
+    keep values, ``empty`` drops these but for their vertices, which it returns, and
+    ``take(other, vertices)`` has them from another node: see ``_checkpoint.py``.
     """
 
-    __slots__ = ("edges", "index", "layer", "name")
+    __slots__ = ("edges", "index", "layer", "line", "name", "source")
     changed_at = -1  # as tensors have it: what a node computed never changes
 
     def __init__(self, name, edges):
@@ -80,7 +95,19 @@ class Node:
         self.name = name
         self.edges = edges
         if _debug.enabled:
-            self.layer = _debug.current_layer()
+            self.layer, self.line = _debug.current_layer(), _debug.current_line()
+
+    def likes(self):
+        return ()
+
+    def refill(self):
+        """Have the values again that were dropped to be computed again."""
+        source = getattr(self, "source", None)
+        if source is None:
+            raise released(self)
+        segment, place, vertices = source
+        self.take(segment.node(place), vertices)
+        del self.source
 
 
 class RuleNode(Node):
@@ -92,28 +119,50 @@ class RuleNode(Node):
     __slots__ = ("kept", "xp")
 
     def __init__(self, name, edges, kept, xp):
-        super().__init__(name, edges)
+        self.index = next(clock)  # as Node does, without the call
+        self.name = name
+        self.edges = edges
         self.kept = kept  # by name: (value, vertex or None)
         self.xp = xp
+        if _debug.enabled:
+            self.layer, self.line = _debug.current_layer(), _debug.current_line()
 
     def pull(self, g):
         kept = self.kept
         if kept is None:
-            raise _released(self)
+            self.refill()
+            kept = self.kept
         xp = plain(self.xp)
+        found = []
         for vertex, rule, names, shape, dtype in self.edges:
-            gradient = rule(xp, g, *[kept[name][0] for name in names])
-            yield vertex, _fit(xp, gradient, shape, dtype)
+            if len(names) == 1:  # most have one
+                gradient = rule(xp, g, kept[names[0]][0])
+            else:
+                gradient = rule(xp, g, *[kept[name][0] for name in names])
+            if gradient.shape != shape or gradient.dtype is not dtype:
+                gradient = fit(xp, gradient, shape, dtype)
+            found.append((vertex, gradient))
+        return found
 
     def pull_tensors(self, g):
         if self.kept is None:
-            raise _released(self)
+            self.refill()
         from lamina.autograd._namespace import differentiable
 
         xp = differentiable(self.xp)
-        kept = {name: _revive(value, vertex, self) for name, (value, vertex) in self.kept.items()}
+        kept = {name: revive(value, vertex, self) for name, (value, vertex) in self.kept.items()}
         for vertex, rule, names, shape, dtype in self.edges:
-            yield vertex, _fit(xp, rule(xp, g, *[kept[name] for name in names]), shape, dtype)
+            yield vertex, fit(xp, rule(xp, g, *[kept[name] for name in names]), shape, dtype)
+
+    def likes(self):
+        return [(edge[0], edge[3], edge[4]) for edge in self.edges]
+
+    def empty(self):
+        kept, self.kept = self.kept, None
+        return {name: vertex for name, (_, vertex) in kept.items()}
+
+    def take(self, other, vertices):
+        self.kept = {name: (value, vertices[name]) for name, (value, _) in other.kept.items()}
 
     def release(self):
         self.kept = None
@@ -122,30 +171,39 @@ class RuleNode(Node):
 class KernelNode(Node):
     """An op computed by a kernel. Edges: (vertex, position of the argument)."""
 
-    __slots__ = ("inputs", "options", "pullback", "replay", "xp")
+    __slots__ = ("inputs", "kernel", "options", "pullback", "replay", "xp")
 
-    def __init__(self, name, edges, pullback, replay, inputs, options, xp):
+    def __init__(self, name, edges, pullback, kernel, replay, inputs, options, xp):
         super().__init__(name, edges)
-        self.pullback = pullback
+        self.pullback = pullback  # for one use: it may overwrite what it keeps
+        self.kernel = kernel
         self.replay = replay  # the op's definition, for derivatives of derivatives
         self.inputs = inputs  # (value, vertex or None) of every argument
         self.options = options
         self.xp = xp
 
     def pull(self, g):
-        if self.pullback is None:
-            raise _released(self)
-        gradients = self.pullback(g)
+        if self.inputs is None:
+            self.refill()
+        pullback, self.pullback = self.pullback or self._again(), None
+        gradients = pullback(g)
         for vertex, position in self.edges:
             yield vertex, gradients[position]
 
+    def _again(self):
+        """A fresh pullback."""
+        needed = {position for _, position in self.edges}
+        needs = tuple([position in needed for position in range(len(self.inputs))])
+        return self.kernel(self.xp, needs, *[raw for raw, _ in self.inputs], **self.options)[1]
+
     def pull_tensors(self, g):
-        if self.pullback is None:
-            raise _released(self)
+        if self.inputs is None:
+            self.refill()
         from lamina.autograd._namespace import differentiable
+        from lamina.autograd._sweep import sweep
 
         positions = [position for _, position in self.edges]
-        arguments = [as_tensor(_revive(value, vertex, self)) for value, vertex in self.inputs]
+        arguments = [as_tensor(revive(value, vertex, self)) for value, vertex in self.inputs]
         for position in positions:
             arguments[position] = alias(arguments[position])
         out = self.replay(differentiable(self.xp), *arguments, **self.options)
@@ -155,6 +213,21 @@ class KernelNode(Node):
         for (vertex, _), own in zip(self.edges, wanted, strict=True):
             if own in found:
                 yield vertex, found[own]
+
+    def likes(self):
+        if self.inputs is None:
+            self.refill()
+        raws = [(vertex, self.inputs[position][0]) for vertex, position in self.edges]
+        return [(vertex, raw.shape, raw.dtype) for vertex, raw in raws]
+
+    def empty(self):
+        vertices = [vertex for _, vertex in self.inputs]
+        self.pullback = self.inputs = None
+        return vertices
+
+    def take(self, other, vertices):
+        values = [value for value, _ in other.inputs]
+        self.pullback, self.inputs = other.pullback, list(zip(values, vertices, strict=True))
 
     def release(self):
         self.pullback = self.inputs = None
@@ -190,106 +263,26 @@ def vertex_of(tensor):
     return tensor if tensor._node is None else tensor._node
 
 
+class Variable(Tensor):
+    """A leaf by which a function is differentiated: ``ended`` once that function has returned.
+
+    What is computed from it later on, as second derivatives are, is not to be differentiated by it.
+    """
+
+    __slots__ = ("ended",)
+
+    def __init__(self, data):
+        self.data = data
+        self.grad = self._node = None
+        self.requires_grad = True
+        self.ended = False
+
+
 def alias(tensor):
     """A tensor of the same value with a vertex of its own."""
     if not tensor.requires_grad:
-        return Tensor(tensor.data, requires_grad=True)
+        return Variable(tensor.data)
     return Tensor._of(tensor.data, Alias("alias", ((vertex_of(tensor),),)))
-
-
-def sweep(roots, wanted=None, create_graph=False) -> dict:
-    """Gradients of sum(root * seed) at leaves, or at the vertices in ``wanted``.
-
-    Args:
-        roots: pairs (tensor, seed of its shape); raw seeds, or tensors with ``create_graph``.
-        wanted: vertices at which to stop and collect; None collects at all leaves.
-        create_graph: run the rules on tensors, so that the gradients can be differentiated, and
-            keep the tape. Otherwise everything passed is released.
-
-    Returns:
-        a dict from vertex to gradient; what is not connected is missing.
-    """
-    gradients, owned = {}, set()
-    for root, seed in roots:
-        if root.requires_grad:
-            _add(gradients, owned, vertex_of(root), seed)
-    stops = () if wanted is None else set(wanted)
-    order = _nodes(gradients, stops)
-    if wanted is not None:
-        order = _leading_to(order, stops)
-    try:
-        while order:
-            node = order.pop()
-            g = gradients.pop(node, None)
-            if g is None:
-                continue
-            if type(node) is Output:
-                parent = node.edges[0][0]
-                parts = gradients.setdefault(parent, [None] * node.count)
-                before = parts[node.position]  # of a result that its own rules used as well
-                parts[node.position] = g if before is None else before + g
-                continue
-            for vertex, gradient in node.pull_tensors(g) if create_graph else node.pull(g):
-                if gradient is None:
-                    continue
-                if _debug.enabled:
-                    _debug.check_gradient(node, gradient)
-                if vertex.changed_at > node.index:
-                    raise _changed(node)
-                _add(gradients, owned, vertex, gradient)
-            if not create_graph:
-                node.release()
-    except MemoryError as error:
-        error.lamina_node = node  # for those who know which layer that is
-        raise
-    return gradients
-
-
-def _add(gradients, owned, vertex, gradient) -> None:
-    """Accumulate: the first by reference, the second into a new array, later ones in place."""
-    before = gradients.get(vertex)
-    if before is None:
-        gradients[vertex] = gradient
-    elif vertex in owned and not isinstance(gradient, Tensor):
-        before += gradient
-    else:
-        gradients[vertex] = before + gradient
-        if not isinstance(gradients[vertex], Tensor) and gradients[vertex].ndim:
-            owned.add(vertex)
-
-
-def _nodes(start, stops) -> list:
-    """All nodes behind ``start``, up to ``stops``, in ascending order."""
-    seen, stack = set(), list(start)
-    while stack:
-        vertex = stack.pop()
-        if vertex in seen or vertex in stops or not isinstance(vertex, Node):
-            continue
-        seen.add(vertex)
-        for edge in vertex.edges:
-            stack.append(edge[0])
-    return sorted(seen, key=_by_index)
-
-
-def _leading_to(order, stops) -> list:
-    """Those of ``order`` from which ``stops`` can be reached."""
-    reach = set(stops)
-    for node in order:
-        if any(edge[0] in reach for edge in node.edges):
-            reach.add(node)
-    return [node for node in order if node in reach]
-
-
-def leaves(roots, stops) -> list:
-    """The leaves behind the tensors ``roots`` that are not behind ``stops``."""
-    start = [vertex_of(root) for root in roots if root.requires_grad]
-    nodes = _nodes(start, stops)
-    ends = [edge[0] for node in nodes for edge in node.edges] + start
-    return [end for end in ends if not isinstance(end, Node) and end not in stops]
-
-
-def _by_index(node):
-    return node.index
 
 
 def as_tensor(value):
@@ -299,7 +292,7 @@ def as_tensor(value):
     return Tensor._of(value)
 
 
-def _revive(value, vertex, node):
+def revive(value, vertex, node):
     """A kept value as it stood on the tape."""
     if vertex is None:
         return value
@@ -308,11 +301,11 @@ def _revive(value, vertex, node):
     elif type(vertex) is Part:
         vertex = Output(node, vertex.position, vertex.count)
     elif vertex.changed_at > node.index:
-        raise _changed(node)
+        raise changed(node)
     return Tensor._of(value, vertex)
 
 
-def _fit(xp, g, shape, dtype):
+def fit(xp, g, shape, dtype):
     """Undo broadcasting and promotion: ``g`` in the argument's own shape and dtype."""
     if g.shape != shape:
         g = sum_to(xp, g, shape)
@@ -370,14 +363,14 @@ def plain(xp) -> _Plain:
     return _Plain(xp)
 
 
-def _released(node):
+def released(node):
     return RuntimeError(
         f"the tape behind {node.name!r} was swept before and its values are released: "
         "compute the result again before asking for its gradient again"
     )
 
 
-def _changed(node):
+def changed(node):
     return RuntimeError(
         f"a parameter was changed after {node.name!r} had used it (by an optimizer's step or "
         "assign), so this gradient would be wrong: run the forward pass again first"

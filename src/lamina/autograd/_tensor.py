@@ -66,29 +66,42 @@ class Tensor:
         self._node = node
         return self
 
-    def backward(self, gradient=None) -> None:
+    def backward(
+        self, gradient=None, *, create_graph: bool = False, retain_graph: bool = False
+    ) -> None:
         """Add the gradient of this tensor to ``.grad`` of every leaf it was computed from.
 
         Args:
             gradient: the gradient of something further on with respect to this tensor, of its
-                shape; may be left out for a single number, where it is 1.
+                shape; may be left out for a single real number, where it is 1.
+            create_graph: make ``.grad`` a tensor that remembers how it was computed, for
+                derivatives of it, and keep the tape. Such a gradient holds on to its leaf and the
+                leaf to it: set ``.grad`` to None when done.
+            retain_graph: keep the tape, so that it can be swept again.
 
         Raises:
             RuntimeError: where nothing behind this tensor requires a gradient, or the tape behind
                 it was swept already.
             ValueError: for several numbers without ``gradient``, or one of another shape.
+            TypeError: for a complex ``gradient`` of real numbers, or a complex tensor without one.
         """
-        from lamina.autograd._tape import sweep
+        from lamina.autograd._sweep import sweep
+        from lamina.autograd._tape import as_tensor
 
         if not self.requires_grad:
             raise RuntimeError(
                 "nothing behind this tensor requires a gradient: make one with "
                 "lamina.Tensor(data, requires_grad=True), and compute outside of no_grad()"
             )
-        for leaf, g in sweep([(self, self._seed(gradient))]).items():
-            leaf.grad = g if leaf.grad is None else leaf.grad + g
+        seed = self._seed(gradient, create_graph)
+        found = sweep([(self, seed)], None, create_graph, retain_graph)
+        for leaf, g in found.items():
+            before = as_tensor(leaf.grad) if isinstance(g, Tensor) else leaf.grad
+            leaf.grad = g if before is None else before + g
 
-    def _seed(self, gradient):
+    def _seed(self, gradient, create_graph=False):
+        from lamina.autograd._functional import fitting, in_kind
+
         xp = backend.namespace(self.data)
         if gradient is None:
             if self.size != 1:
@@ -96,16 +109,15 @@ class Tensor:
                     f"the gradient of a tensor of shape {tuple(self.shape)} needs to know of what: "
                     "reduce it to one number first (lamina.xp.sum), or pass gradient= of that shape"
                 )
-            return xp.ones_like(self.data)
-        if isinstance(gradient, Tensor):
-            gradient = gradient.data
-        gradient = backend.of(self.data).asarray(gradient, self.data.dtype)
-        if tuple(gradient.shape) != tuple(self.shape):
-            raise ValueError(
-                f"gradient= must have the tensor's shape {tuple(self.shape)}, "
-                f"got {tuple(gradient.shape)}"
-            )
-        return gradient
+            if xp.isdtype(self.dtype, "complex floating"):
+                raise TypeError(
+                    "the gradient of a complex number needs to know of which real one: take "
+                    "lamina.xp.real or lamina.xp.abs of it, or pass gradient="
+                )
+            return in_kind(xp.ones_like(self.data), create_graph)
+        if isinstance(gradient, list | tuple):
+            gradient = backend.of(self.data).asarray(gradient)
+        return in_kind(fitting(gradient, self, "gradient=", "tensor"), create_graph)
 
     def detach(self) -> "Tensor":
         """The same value without its memory: a constant to every derivative."""

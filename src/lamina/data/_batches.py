@@ -48,6 +48,11 @@ class ArrayBatches:
             for array, dtype, name in zip(arrays, dtypes, _NAMES, strict=True)
         ]
 
+    @property
+    def inputs(self):
+        """x as it was given."""
+        return self._columns[0].source
+
     def epoch(self, order=None):
         """One pass over all rows.
 

@@ -55,6 +55,12 @@ def as_array(data, what: str):
     try:
         array = np.asarray(data)
     except ValueError as error:
+        sizes = sorted({tuple(part.shape) for part in data if hasattr(part, "shape")})
+        if len(sizes) > 1 and min(map(len, sizes)) > 1:
+            raise ValueError(
+                f"{what} has images of different sizes, {sizes[0]} and {sizes[-1]}: bring each to "
+                "one size first, layers.Resizing(height, width)(image[None])[0]"
+            ) from error
         raise ValueError(
             f"{what} has rows of different lengths ({error}): pad or cut them to one length"
         ) from error

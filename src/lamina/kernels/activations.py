@@ -4,21 +4,20 @@
 functions, so that kernels of whole layers can use them too. To add one, add a pair and its row.
 
 What was measured (float32; AVX2 and AVX-512): ``maximum`` with a number is four times slower than
-``clip`` on large arrays and half the price on small ones; ``where`` costs twenty times a
-multiplication by a mask; a mask costs a cast, so on small arrays ``sign`` is cheaper; ``expm1`` and
-``log1p`` without AVX-512 are fifteen times slower than ``tanh`` and ``log``, which can stand in for
-them without losing digits.
+``clip`` on large arrays, with an array of zeros half the price of either on small ones; ``where``
+costs twenty times a multiplication by a mask; a mask costs a cast, so on small arrays ``sign`` is
+cheaper; ``expm1`` and ``log1p`` without AVX-512 are fifteen times slower than ``tanh`` and ``log``,
+which can stand in for them without losing digits.
 """
 
 import numpy as np
 
-from lamina.kernels.constants import of_each_float
+from lamina.kernels.constants import of_each_float, zeros
 from lamina.ops._op import kernel
 from lamina.ops.activations import SELU_ALPHA, SELU_SCALE
 
 _SMALL = 4096  # elements below which the cost of a call outweighs that of its work
 _INF = float("inf")
-_ZERO = of_each_float(lambda dtype: 0.0)
 _ONE = of_each_float(lambda dtype: 1.0)
 _LARGEST_EXPONENT = of_each_float(lambda dtype: np.log(np.finfo(dtype).max) - 1)
 
@@ -56,7 +55,7 @@ def _linear_back(g, out):
 def _relu(z, out=None):
     out = z if out is None else out
     if z.size < _SMALL:
-        return np.maximum(z, _ZERO[z.dtype.char], out=out)
+        return np.maximum(z, zeros(z.shape, z.dtype), out=out)
     return np.clip(z, 0.0, _INF, out=out)
 
 

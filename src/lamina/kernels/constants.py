@@ -1,4 +1,4 @@
-"""Numbers, ones and row starts as NumPy arrays, made once, for the kernels that run on NumPy.
+"""Numbers and small arrays as NumPy arrays, made once, for the kernels that run on NumPy.
 
 A ufunc takes an array without axes at half the price of a Python number, which it converts at every
 call; and a product with ones sums rows or columns faster than ``sum`` does.
@@ -27,6 +27,12 @@ def number(value, dtype):
 def ones(shape, dtype):
     """An array of ones, not to be written to."""
     return _fixed(np.ones(shape, dtype))
+
+
+@functools.lru_cache(maxsize=256)
+def zeros(shape, dtype):
+    """An array of zeros, not to be written to."""
+    return _fixed(np.zeros(shape, dtype))
 
 
 @functools.lru_cache(maxsize=256)

@@ -8,24 +8,29 @@ from lamina.ops._op import kernel
 @kernel("dense", "numpy")
 def dense(xp, needs, x, w, bias, *, activation):
     """With g the gradient before the activation: dx = g @ w.T, dw = x.T @ g, db = sum(g)."""
-    if x.ndim == 1 or activation not in FUSED:
+    pair = FUSED.get(activation)
+    if x.ndim == 1 or pair is None:
         return NotImplemented
-    forward, backward = FUSED[activation]
-    rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+    forward, backward = pair
+    bent = activation != "linear"
+    matrix = x.ndim == 2
+    rows = x if matrix else x.reshape(-1, x.shape[-1])
     out = rows.dot(w)  # for matrices the same product as matmul, at half the price of the call
     if bias is not None:
         out += bias
-    out = forward(out)
+    if bent:
+        out = forward(out)
     needs_x, needs_w, needs_bias = needs
 
     def pullback(g):
-        if x.ndim != 2:
+        if not matrix:
             g = g.reshape(out.shape)
-        g = backward(g, out)
+        if bent:
+            g = backward(g, out)
         dx = dw = db = None
         if needs_x:
             dx = g.dot(w.T)
-            if x.ndim != 2:
+            if not matrix:
                 dx = dx.reshape(x.shape)
         if needs_w:
             dw = rows.T.dot(g)
@@ -33,4 +38,4 @@ def dense(xp, needs, x, w, bias, *, activation):
             db = ones(len(g), g.dtype).dot(g)
         return dx, dw, db
 
-    return (out if x.ndim == 2 else out.reshape(*x.shape[:-1], -1)), pullback
+    return (out if matrix else out.reshape(*x.shape[:-1], -1)), pullback

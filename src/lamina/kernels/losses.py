@@ -209,8 +209,7 @@ def sparse_categorical_crossentropy_numpy(
     if labels is None or labels.dtype.kind not in "iu":
         return NotImplemented
     if from_logits and ignore_class is None and labels.ndim == 1:
-        values, to_logits = crossentropy_from_logits(labels, y_pred)
-        return values, lambda g: (None, to_logits(g))
+        return crossentropy_from_logits(labels, y_pred)
     shape = labels.shape
     rows = y_pred if y_pred.ndim == 2 else y_pred.reshape(-1, y_pred.shape[-1])
     labels = labels.reshape(-1)

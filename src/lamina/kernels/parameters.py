@@ -93,15 +93,17 @@ class Blocks:
             factors: what to multiply each sum by, or None.
             workers: None, a number of threads, or an object with ``map_blocks(function, n)``.
         """
-        first, *rest = shards
+        first = shards[0]
         plan = self._plan(first)
         for i, into in plan.gathered:
             into[...] = first[i]
-            for shard in rest:
-                into += shard[i]
-            if factors is not None:
-                into *= factors[i]
-        cut = {i: [shard[i].reshape(-1) for shard in shards] for i in plan.cut}
+        if len(shards) > 1 or factors is not None:
+            for i, into in plan.gathered:
+                for shard in shards[1:]:
+                    into += shard[i]
+                if factors is not None:
+                    into *= factors[i]
+        cut = plan.cut and {i: [shard[i].reshape(-1) for shard in shards] for i in plan.cut}
         common = (rule, step, rate, decays, cut, factors)
         if workers is None or len(plan.parts) < 3:
             for pieces in plan.parts:
@@ -123,7 +125,8 @@ class Blocks:
         total, work = scratch
         kernel, xp = self._kernel, self._xp
         alone = kernel is not None and not decays and rule.clipvalue is None and not rule.use_ema
-        update = partial(kernel, rule, work) if kernel else rule.update
+        if not alone:
+            update = partial(kernel, rule, work) if kernel else rule.update
         for p, g, state, i, start, stop in pieces:
             if g is None:
                 g = cut[i][0][start:stop]

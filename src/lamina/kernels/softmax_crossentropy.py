@@ -69,7 +69,7 @@ def softmax_crossentropy(xp, needs, y_true, logits):
 
 
 def from_logits(labels, logits):
-    """``log(sum(exp(logits))) - logits[label]`` by row, and its pullback to the logits."""
+    """``log(sum(exp(logits))) - logits[label]`` by row, and its pullback to labels and logits."""
     e, shift = exponentials(logits)
     total = e.dot(ones(e.shape[1], e.dtype))
     places = row_starts(*e.shape) + labels
@@ -81,6 +81,6 @@ def from_logits(labels, logits):
     def pullback(g):
         d = e * (g / total)[:, None]
         d.reshape(-1)[places] -= g
-        return d
+        return None, d
 
     return values, pullback

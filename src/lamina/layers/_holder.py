@@ -71,6 +71,29 @@ class Holder:
             self._backend = backend.get()
         return self._backend
 
+    def place_layers(self) -> None:
+        """Tell the layers inside that hold no parameters yet where theirs go, and of which dtype.
+
+        Raises:
+            ValueError: where one has parameters on another backend.
+        """
+        seen, stack = [self], [self]
+        while stack:
+            holder = stack.pop()
+            for layer in holder.sublayers():
+                if any(layer is other for other in seen):
+                    continue
+                if not layer.built:
+                    layer._backend = self.backend
+                    layer.dtype = layer.dtype or holder.dtype
+                elif layer.weights and not self.backend.owns(layer.weights[0].data):
+                    raise ValueError(
+                        f"{layer} was built on {layer.backend}, {self} is on {self.backend}: build "
+                        f"the model with backend='{layer.backend}', or make the layer anew"
+                    )
+                seen.append(layer)
+                stack.append(layer)
+
     @property
     def trainable(self) -> bool:
         """Whether its parameters are trained. Setting it freezes or frees the layers inside too."""
@@ -79,6 +102,7 @@ class Holder:
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+        self._born_frozen = False
         for parameter in self.own_weights():
             if not any(parameter is constant for constant in self._constants):
                 parameter.trainable = self._trainable

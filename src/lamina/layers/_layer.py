@@ -9,24 +9,43 @@ computes in ``call``; everything else on this page is what the library does arou
 
         def call(self, inputs):
             return inputs * self.scale
+
+A layer may be made of layers. They are found wherever an attribute holds them, also in lists,
+tuples and dicts; nothing needs to be registered, and no ``build`` is needed where they hold all the
+parameters. The weights and losses of the layer around them are theirs too; freezing it, saving it,
+its backend and its dtype reach them, and each is told if it is training.
+
+    class Residual(lamina.layers.Layer):
+        def __init__(self, units, **kwargs):
+            super().__init__(**kwargs)
+            self.units = units
+            self.inner = [layers.Dense(units, "relu"), layers.Dropout(0.1), layers.Dense(units)]
+
+        def call(self, inputs):
+            x = inputs
+            for layer in self.inner:
+                x = layer(x)
+            return inputs + x
+
+        def get_config(self):
+            return {**super().get_config(), "units": self.units}
+
+Numbers that a layer keeps from step to step, such as moving averages, are weights too, made with
+``trainable=False`` and changed by ``add_update``: not within ``call``, but when the step is done.
 """
 
-import contextlib
-
 from lamina import backend, config, regularizers
-from lamina.autograd import Parameter, Tensor, no_grad
+from lamina.autograd import Parameter, Tensor
 from lamina.autograd import _debug as debug
 from lamina.backend.random import Generator, next_seed
 from lamina.errors import counted
-from lamina.layers import _passes
-from lamina.layers._holder import Holder, Structure
+from lamina.layers import _inputs, _passes
+from lamina.layers._building import Building
 from lamina.layers._names import unique_name
 from lamina.layers._options import sample_shape, unknown_option
 
-_ANY = 32  # stands for an axis of any length where shapes are found by trying
 
-
-class Layer(Holder):
+class Layer(Building):
     """A function of arrays with parameters.
 
     Args:
@@ -45,6 +64,7 @@ class Layer(Holder):
     uses_whole_batch = False  # True where samples of a batch depend on one another in training
     takes_integers = False  # True where inputs are numbers of things, not amounts
     hands_training_on = False  # True where ``call`` gives ``training`` to the layers inside
+    takes_several = None  # whether ``call`` takes a list of inputs; None: it does if given one
 
     def __init__(
         self,
@@ -70,6 +90,7 @@ class Layer(Holder):
         if input_shape is not None:
             self.declared_shape = (None, *sample_shape(self, "input_shape", input_shape))
         self._trainable = bool(trainable)
+        self._born_frozen = not trainable  # before the layers inside were there to be told
         self._weights: list[Parameter] = []
         self._constants: list[Parameter] = []
         self._backend = None
@@ -83,7 +104,11 @@ class Layer(Holder):
     # ---- what a layer of your own defines ---------------------------------------------------
 
     def build(self, input_shape) -> None:
-        """Make the parameters for inputs of ``input_shape``; its first axis, the batch, is None."""
+        """Make the parameters for inputs of ``input_shape``; its first axis, the batch, is None.
+
+        Of several inputs it is a list of shapes. Layers inside that are not built here are by
+        running ``call`` on a sample.
+        """
 
     def call(self, inputs):
         """The mathematics. May take ``training``: whether this is a step of training.
@@ -94,9 +119,20 @@ class Layer(Holder):
 
     def check_input(self, shape) -> None:
         """Raise where a batch of ``shape`` does not fit what the layer was built for."""
-        if self._input_shape is not None and len(shape) != len(self._input_shape):
-            axes = counted(len(self._input_shape), "axis", "axes")
-            raise self.input_error(f"inputs with {axes}", shape)
+        built = self._input_shape
+        if built is None:
+            return
+        if _inputs.is_several(built) != _inputs.is_several(shape):
+            raise self.input_error(_inputs.told(built), shape)
+        pairs = [(built, shape)]
+        if _inputs.is_several(built):
+            if len(built) != len(shape):
+                raise self.input_error(_inputs.told(built), shape)
+            pairs = zip(built, shape, strict=True)
+        for known, one in pairs:
+            if len(known) != len(one):
+                axes = counted(len(known), "axis", "axes")
+                raise self.input_error(f"inputs with {axes}", one)
 
     def links(self):
         """The ops that ``call`` is, as (op, parameters, options), or None where it is more.
@@ -104,6 +140,14 @@ class Layer(Holder):
         Only for speed: see ``models/chain.py``.
         """
         return
+
+    def multiplications(self) -> int:
+        """How many products of a parameter and a number a sample takes, without layers inside.
+
+        Only for speed: by it a batch is shared among threads. By default every parameter is taken
+        once, as in a dense layer.
+        """
+        return sum(p.size for p in self.own_weights())
 
     def get_config(self) -> dict:
         """The settings from which an equal layer can be made."""
@@ -123,31 +167,71 @@ class Layer(Holder):
         """Compute; builds the layer on its first call.
 
         Args:
-            inputs: an array or tensor whose first axis is the batch.
+            inputs: an array or tensor whose first axis is the batch; or a list of them, for a layer
+                that takes several.
             training: whether this is a step of training, where dropout and the like act; None is
                 as the layer around it is called, False outside of any.
 
         Returns:
-            a tensor.
+            a tensor, or what else ``call`` returns.
         """
         if training is None:
             training = _passes.in_training()
         if not isinstance(inputs, Tensor):  # array libraries refuse tensors right of an operator
-            if isinstance(inputs, Layer):
-                raise TypeError(
-                    f"{self} is called on arrays, got the layer {inputs}: put layers in a row with "
-                    "Sequential([...]), or call them in the call of a Model of your own"
-                )
-            data = inputs if backend.is_array(inputs) else self.backend.asarray(inputs)
-            if data.dtype is not self._fed:
-                data = self._as_floats(data)
-            inputs = Tensor._of(data)
+            if isinstance(inputs, list | tuple) and self._takes_apart(inputs):
+                inputs = [self._as_tensor(one) for one in inputs]
+                return self._call_on_several(inputs, training)
+            inputs = self._as_tensor(inputs)
         if not self.built or debug.enabled:
             return self._careful_call(inputs, training)
         shape = inputs.shape
         if shape[1:] != self._accepted:
             self.check_input(shape)
             self._accepted = shape[1:]
+        return self._computed(inputs, training)
+
+    def _as_tensor(self, value) -> Tensor:
+        """An input as a tensor."""
+        if isinstance(value, Tensor):
+            return value
+        if isinstance(value, Layer):
+            raise TypeError(
+                f"{self} is called on arrays, got the layer {value}: put layers in a row with "
+                "Sequential([...]), or call them in the call of a Model of your own"
+            )
+        data = value if backend.is_array(value) else self.backend.asarray(value)
+        if data.dtype is not self._fed:
+            data = self._as_floats(data)
+        return Tensor._of(data)
+
+    def _takes_apart(self, inputs) -> bool:
+        """Whether a list is one of inputs, each an array, and not one array of numbers."""
+        if self.takes_several is not None:
+            own = self.takes_several
+        else:  # the library's layers say so, a call of one's own is asked for what it takes
+            own = not type(self).call.__module__.startswith("lamina.")
+            own = own and any(isinstance(i, Tensor) or _is_batch(i) for i in inputs)
+        if not own and any(isinstance(one, Tensor) for one in inputs):
+            raise TypeError(
+                f"{self} takes one input, got a list of {len(inputs)}: call it on each, or join "
+                "them first with layers.Concatenate or lamina.xp.stack"
+            )
+        return own
+
+    def _call_on_several(self, inputs, training):
+        """``__call__`` for a list of tensors."""
+        if not inputs:
+            raise ValueError(f"{self} needs at least one input, got an empty list")
+        if not self.built or debug.enabled:
+            return self._careful_call(inputs, training)
+        shapes = _inputs.shape_of(inputs)
+        if shapes != self._accepted:
+            self.check_input(shapes)
+            self._accepted = shapes
+        return self._computed(inputs, training)
+
+    def _computed(self, inputs, training):
+        """What ``call`` gives for inputs that fit."""
         try:
             if self._sets_mode:
                 out = self._call_in_mode(inputs, training)
@@ -175,74 +259,19 @@ class Layer(Holder):
 
     def _careful_call(self, inputs, training):
         """A call that builds, or notes for ``debug_nans`` where it is."""
+        shape = _inputs.shape_of(inputs)
         if not self.built:
             if self._backend is None:
-                self._backend = backend.of(inputs.data)
-            self.build_for((None, *inputs.shape[1:]))
+                self._backend = backend.of(_inputs.first(inputs).data)
+            self.build_for(_inputs.of_samples(shape))
         if not debug.enabled:
             return self(inputs, training=training)
         with debug.inside(self.name):
-            self.check_input(inputs.shape)
+            self.check_input(shape)
             out = self._call_in_mode(inputs, training)
             if self.activity_regularizer is not None:
                 _passes.add_loss(self.activity_regularizer(out) / out.shape[0])
             return out
-
-    def build_for(self, input_shape) -> None:
-        """``build`` once, remembering the shape; where that fails nothing stays half built."""
-        if self.built:
-            return
-        with self.provisional(), self.backend.scope():
-            self._input_shape = None
-            self.check_input(tuple(input_shape))
-            self.build(tuple(input_shape))
-            self._input_shape = tuple(input_shape)
-            self._sets_mode = bool(self.sublayers()) and not self.hands_training_on
-            self.built = True
-
-    @contextlib.contextmanager
-    def provisional(self):
-        """A block that may build this layer: where it fails, the layer is again as it was."""
-        if self.built:
-            yield
-            return
-        before = [(layer, _snapshot(layer)) for layer in self.layers_within()]
-        try:
-            yield
-        except BaseException:
-            for layer, state in before:
-                vars(layer).clear()
-                vars(layer).update(state)
-            Structure.changed()
-            raise
-
-    def compute_output_shape(self, input_shape) -> tuple:
-        """The shape of the result for inputs of ``input_shape``; None stays None.
-
-        Found by running the layer on one sample, so no layer writes its shapes twice.
-        """
-        self.build_for(input_shape)
-        shape = self._shape_of_sample(input_shape, 1)
-        if None in input_shape[1:]:  # an axis of any length: what depends on it differs
-            longer = self._shape_of_sample(input_shape, _ANY + 1)
-            shape = self._shape_of_sample(input_shape, _ANY)
-            shape = tuple(n if n == m else None for n, m in zip(shape, longer, strict=True))
-        return (input_shape[0], *shape[1:])
-
-    def _shape_of_sample(self, input_shape, unknown: int) -> tuple:
-        """The shape of the result for one sample, its unknown axes so long."""
-        dtype = "int32" if self.takes_integers else self.dtype or config.floatx()
-        with no_grad(), _passes.Pass(), self.backend.scope(), debug.debug_nans(False):
-            return tuple(self(self.sample(input_shape, unknown, dtype), training=False).shape)
-
-    def sample(self, input_shape, unknown: int, dtype: str) -> Tensor:
-        """A sample to try the layer on: halves, which most functions take, or whole zeros."""
-        place = self.backend
-        shape = (1, *[unknown if n is None else n for n in input_shape[1:]])
-        value = 0 if "int" in dtype else 0.5
-        return Tensor._of(
-            place.xp.full(shape, value, dtype=place.dtype(dtype), device=place.device)
-        )
 
     def _as_floats(self, data):
         """Raw inputs: whole numbers become floats, but where some layer inside counts things."""
@@ -269,12 +298,31 @@ class Layer(Holder):
         """Add a number computed in ``call`` to the loss of this step."""
         _passes.add_loss(loss)
 
+    def add_update(self, parameter, new) -> None:
+        """Change a weight that no optimizer trains, once this step of training is done.
+
+        ``call`` itself changes nothing, so it may be run again, by half a batch or by another
+        thread. Outside of the training loop the weight is changed at once; while a model is only
+        used, as by ``evaluate`` and ``predict``, not at all. A batch whose layers have updates is
+        not cut into shards.
+
+        Args:
+            parameter: made by ``add_weight(..., trainable=False)``.
+            new: a function from its raw array to the new one.
+
+        Example:
+            >>> self.add_update(self.mean, lambda old: 0.9 * old + 0.1 * batch_mean)
+        """
+        _passes.add_update(parameter, new)
+
     # ---- messages ---------------------------------------------------------------------------
 
     def input_error(self, expected: str, shape, remedy: str = "") -> ValueError:
         """The error for inputs of ``shape`` where ``expected`` is expected."""
-        shape = tuple(shape)
         built = self._input_shape
+        if _inputs.is_several(shape):
+            return ValueError(f"{self} expects {expected}, got {_inputs.told(shape)}")
+        shape = tuple(shape)
         if not remedy and built is not None and len(shape) == len(built) - 1:
             if shape == built[1:]:
                 remedy = "one sample lacks the batch axis: pass x[None]"
@@ -286,13 +334,12 @@ class Layer(Holder):
         """``error`` as the user should read it, with this layer's name where it helps."""
         if hasattr(error, "lamina_layer"):
             return error
+        shape = _inputs.shape_of(inputs)
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-            told = MemoryError(
-                f"memory ran out in {self} for inputs of shape {tuple(inputs.shape)} ({error})"
-            )
+            told = MemoryError(f"memory ran out in {self} for inputs of shape {shape} ({error})")
             told.lamina_layer = self.name
             return told
-        data = inputs.data
+        data = _inputs.first(inputs).data
         if self.weights and not self.backend.owns(data):
             told = ValueError(
                 f"{self} lives on {self.backend}, its input on {backend.of(data)}: move the one "
@@ -301,7 +348,7 @@ class Layer(Holder):
             )
             told.lamina_layer = self.name
             return told
-        error.add_note(f"This was in {self}, called with inputs of shape {tuple(inputs.shape)}.")
+        error.add_note(f"This was in {self}, called with inputs of shape {shape}.")
         error.lamina_layer = self.name
         return error
 
@@ -323,6 +370,10 @@ class Layer(Holder):
         return f'<{type(self).__name__} name="{self.name}"{built}>'
 
 
+def _is_batch(value) -> bool:
+    return backend.is_array(value) and value.ndim > 0
+
+
 def _names_argument(function, name: str) -> bool:
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
@@ -330,8 +381,3 @@ def _names_argument(function, name: str) -> bool:
     if code is None:
         return False
     return name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-
-
-def _snapshot(layer) -> dict:
-    """What a layer is, to go back to: its attributes, lists copied."""
-    return {name: [*v] if type(v) is list else v for name, v in vars(layer).items()}

@@ -1,7 +1,7 @@
 """What a forward pass gathers on the way: which step it belongs to, and losses that layers add.
 
 The training loop opens a ``Pass`` for every shard; layers reach it through ``Layer.random`` and
-``Layer.add_loss``. Each thread has its own.
+``Layer.add_loss`` and ``Layer.add_update``. Each thread has its own.
 """
 
 import threading
@@ -24,14 +24,16 @@ class Pass:
 
     Attributes:
         losses: tensors of one number that layers added to the loss.
+        updates: pairs of a parameter and what makes its new array of its old one.
     """
 
-    __slots__ = ("_before", "_draws", "losses", "shard", "step")
+    __slots__ = ("_before", "_draws", "losses", "shard", "step", "updates")
 
     def __init__(self, step: int | None = None, shard: int = 0):
         self.step = step
         self.shard = shard
         self.losses = []
+        self.updates = []
         self._draws = None
 
     def __enter__(self):
@@ -81,3 +83,17 @@ def add_loss(loss) -> None:
     """Note a loss in the pass that is running; outside of one nobody asks for it."""
     if _current.value is not None:
         _current.value.losses.append(loss)
+
+
+def add_update(parameter, new) -> None:
+    """Note an update in the pass that is running; outside of one it is done at once."""
+    if _current.value is not None:
+        _current.value.updates.append((parameter, new))
+    else:
+        commit([(parameter, new)])
+
+
+def commit(updates) -> None:
+    """Do the updates of a pass, in order, each on what the one before left."""
+    for parameter, new in updates:
+        parameter.assign(new(parameter.data))

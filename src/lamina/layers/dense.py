@@ -82,6 +82,11 @@ class Dense(Layer):
             return None
         return [(dense, (self.kernel, self.bias), {"activation": self._fused})]
 
+    def multiplications(self):
+        """The kernel once for every row of a sample."""
+        rows = math.prod(1 if n is None else n for n in (self._input_shape or ())[1:-1])
+        return rows * super().multiplications()
+
     def check_input(self, shape):
         if len(shape) < 2 or shape[-1] is None:
             raise self.input_error(

@@ -4,6 +4,8 @@ import math
 
 from lamina import xp
 from lamina.layers._layer import Layer
+from lamina.layers._options import whole_number
+from lamina.ops.arranging import permute, repeat_vector
 from lamina.ops.preparing import flatten
 
 
@@ -50,3 +52,54 @@ class Reshape(Layer):
 
     def get_config(self):
         return {**super().get_config(), "target_shape": self.target_shape}
+
+
+class Permute(Layer):
+    """The axes of samples in the order ``dims``, counted from 1: (2, 1) swaps two axes."""
+
+    def __init__(self, dims, **kwargs):
+        super().__init__(**kwargs)
+        self.dims = tuple(dims) if isinstance(dims, tuple | list) else (dims,)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(
+                f"{self} needs dims with the numbers from 1 on, each once, got {dims!r}: axis 0, "
+                "the batch, stays in front"
+            )
+
+    def call(self, inputs):
+        return permute(inputs, axes=(0, *self.dims))
+
+    def links(self):
+        return [(permute, (), {"axes": (0, *self.dims)})]
+
+    def check_input(self, shape):
+        if len(shape) != len(self.dims) + 1:
+            raise self.input_error(
+                f"inputs with {len(self.dims) + 1} axes, the batch and one for each of its dims "
+                f"{self.dims}",
+                shape,
+            )
+
+    def get_config(self):
+        return {**super().get_config(), "dims": self.dims}
+
+
+class RepeatVector(Layer):
+    """Every row ``n`` times: (batch, features) becomes (batch, n, features)."""
+
+    def __init__(self, n, **kwargs):
+        super().__init__(**kwargs)
+        self.n = whole_number(self, "n", n)
+
+    def call(self, inputs):
+        return repeat_vector(inputs, n=self.n)
+
+    def links(self):
+        return [(repeat_vector, (), {"n": self.n})]
+
+    def check_input(self, shape):
+        if len(shape) != 2:
+            raise self.input_error("inputs of shape (batch, features)", shape)
+
+    def get_config(self):
+        return {**super().get_config(), "n": self.n}

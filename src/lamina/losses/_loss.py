@@ -73,6 +73,11 @@ class Loss:
     def valid(self, y_true):
         """None, or where among the values a sample counts at all, as booleans."""
 
+    @property
+    def masks(self) -> bool:
+        """Whether ``valid`` may say more than None."""
+        return type(self).valid is not Loss.valid
+
     def __call__(self, y_true, y_pred, sample_weight=None):
         """The loss as one number (or as ``reduction`` says).
 

@@ -189,6 +189,11 @@ class SparseCategoricalCrossentropy(Elementwise):
         ignored = self.options["ignore_class"]
         return None if ignored is None else y_true != ignored
 
+    @property
+    def masks(self):
+        own = type(self).valid is SparseCategoricalCrossentropy.valid
+        return not own or self.options["ignore_class"] is not None
+
 
 class KLDivergence(Elementwise):
     """``sum(y_true * log(y_true / y_pred))`` of two distributions; also "kld"."""

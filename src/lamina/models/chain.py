@@ -6,9 +6,11 @@ the step one writes by hand, with the very same calls as the tape's, hence the s
 network of a beginner's first lesson trains twice as fast for it. Everything else takes the tape.
 """
 
+from operator import attrgetter
+
 from lamina import backend
 from lamina.losses import LossFunctionWrapper
-from lamina.ops import softmax, softmax_crossentropy
+from lamina.ops import max_pool, relu, softmax, softmax_crossentropy
 from lamina.ops._op import KERNELS
 from lamina.ops.crossentropies import categorical_crossentropy, sparse_categorical_crossentropy
 
@@ -31,19 +33,21 @@ class Chain:
         self._links = []
         fed = False  # whether anything before this link is trained
         for kernel, parameters, options in links:
-            places = tuple(place.get(id(parameter)) for parameter in parameters)
-            needs = (fed, *[p is not None for p in places])
+            numbers = [place.get(id(parameter)) for parameter in parameters]
+            needs = (fed, *[number is not None for number in numbers])
             fed = fed or any(needs)
-            self._links.append((kernel, needs, parameters, options, places))
+            # what the pullback gives after the gradient of x, and for which parameter
+            places = [(i, number) for i, number in enumerate(numbers, 1) if number is not None]
+            holders = [_NOTHING if p is None else p for p in parameters]
+            self._links.append((kernel, needs, holders, options, places))
         self._loss, self._loss_options = loss
         self._joined = joined
 
     def forward(self, x):
         """The end of the network for a batch, and what ``gradients`` needs; None to decline."""
         xp, kept = self._xp, []
-        for kernel, needs, parameters, options, places in self._links:
-            arrays = [None if p is None else p.data for p in parameters]
-            done = kernel(xp, needs, x, *arrays, **options)
+        for kernel, needs, holders, options, places in self._links:
+            done = kernel(xp, needs, x, *map(_data, holders), **options)
             if done is NotImplemented:
                 return None
             x, pullback = done
@@ -65,11 +69,20 @@ class Chain:
         for pullback, places in reversed(kept):
             if g is None:  # nothing before here is trained
                 break
-            g, *found = pullback(g)
-            for place, gradient in zip(places, found):
-                if place is not None:
-                    gradients[place] = gradient
+            found = pullback(g)
+            for i, number in places:
+                gradients[number] = found[i]
+            g = found[0]
         return gradients
+
+
+class _NOTHING:
+    """Stands for a parameter that a layer has not, such as the bias of one without."""
+
+    data = None
+
+
+_data = attrgetter("data")
 
 
 def chain_of(model, loss, trained) -> Chain | None:
@@ -79,6 +92,7 @@ def chain_of(model, loss, trained) -> Chain | None:
     if not links or not hasattr(function, "definition") or not trained:
         return None
     ends = (function, (), {**function.defaults, **loss.options})
+    links = _pooled_first(links)
     joined = _joined(links[-1], ends)
     if joined is not None:
         links, ends = [*links[:-1], *joined[:-1]], joined[-1]
@@ -112,6 +126,25 @@ def _joined(last, ends):
     if options.get("activation") == "softmax":
         return [(op, parameters, {**options, "activation": "linear"}), join]
     return None
+
+
+def _pooled_first(links) -> list:
+    """Links with each relu that comes before a max pooling put behind it, where less is left.
+
+    relu never falls as its argument grows, so the largest relu is the relu of the largest, and
+    where it is 0 no gradient passes either way: the numbers stay what they are.
+    """
+    links = list(links)
+    for i in range(len(links) - 1):
+        (op, parameters, options), pooling = links[i : i + 2]
+        if pooling[0] is not max_pool:
+            continue
+        if options.get("activation") == "relu":
+            links[i] = (op, parameters, {**options, "activation": "linear"})
+            links[i + 1 : i + 2] = [pooling, (relu, (), {})]
+        elif op is relu and not options:
+            links[i : i + 2] = [pooling, links[i]]
+    return links
 
 
 def links_of(layer):

@@ -3,8 +3,12 @@
 import math
 import warnings
 
-from lamina import ops
-from lamina.layers import Activation, Dense
+from lamina import backend, ops
+from lamina.data import ArrayBatches
+from lamina.layers import Activation, Dense, Rescaling
+
+_LARGE = 100  # inputs beyond this are asked about
+_LOOKED_AT = 64  # rows
 
 _WHERE = {
     "binary_crossentropy": 'activation="sigmoid"',
@@ -30,6 +34,43 @@ def warn_of_outputs(model, loss) -> None:
             f'the loss "{name}" takes probabilities, and {last} gives none: give it '
             f"{_WHERE[name]}, or the loss from_logits=True"
         )
+
+
+def warn_of_inputs(model, source) -> None:
+    """Warn, once for a model, where images or signals are large and nothing scales them.
+
+    Looks at the first rows, and only where no device has to be waited for. Tables are left alone:
+    their columns have units, and many a one is learnt from as it is.
+    """
+    if model.told_of_inputs or not isinstance(source, ArrayBatches):
+        return
+    model.told_of_inputs = True
+    x = source.inputs
+    if "int" in str(model.input_dtype) or not backend.of(x).is_host or _scales(model):
+        return
+    if str(x.dtype) != "uint8" and x.ndim < 3:
+        return
+    rows = x[:_LOOKED_AT]
+    if backend.namespace(x).isdtype(x.dtype, "bool") or not rows.size:
+        return
+    low, high = float(rows.min()), float(rows.max())
+    if max(high, -low) > _LARGE:
+        bytes_of_pictures = low >= 0 and high <= 255
+        by = "Rescaling(1 / 255)" if bytes_of_pictures else "Normalization(), after its adapt(x)"
+        _warn(
+            f"inputs go from {low:g} to {high:g}, and networks learn best from numbers around 1: "
+            f"begin the model with layers.{by}"
+        )
+
+
+def _scales(model) -> bool:
+    """Whether a layer scales what comes in, no later than the first that learns."""
+    for layer in model.layers_within():
+        if isinstance(layer, Rescaling) or type(layer).__name__.endswith("Normalization"):
+            return True
+        if layer.own_weights():
+            return False
+    return False
 
 
 def warn_of_divergence(logs: dict, epoch: int) -> bool:

@@ -8,7 +8,7 @@ from lamina import backend, config
 from lamina.autograd import _debug as debug
 from lamina.autograd import no_grad
 from lamina.errors import counted
-from lamina.layers import Input, Layer, _passes
+from lamina.layers import Input, Layer, _inputs, _passes
 from lamina.layers._holder import Structure
 from lamina.models.summary import show, summary
 from lamina.models.trainer import Trainer
@@ -64,22 +64,9 @@ class Model(Trainer, Layer):
 
     def build(self, input_shape) -> None:
         """Make all parameters, by running ``call`` on one sample."""
-        self.place_layers()
         with no_grad(), _passes.Pass(), debug.debug_nans(False):
             out = self.call(self.sample(input_shape, 1, self.input_dtype))
-            self._output_shape = (None, *out.shape[1:])
-
-    def place_layers(self) -> None:
-        """Tell the layers that hold no parameters yet which backend theirs go to."""
-        for layer in self.layers_within():
-            if not layer.built:
-                layer._backend = self.backend
-                layer.dtype = layer.dtype or self.dtype
-            elif layer.weights and not self.backend.owns(layer.weights[0].data):
-                raise ValueError(
-                    f"{layer} was built on {layer.backend}, {self} is on {self.backend}: build the "
-                    f"model with backend='{layer.backend}', or make the layer anew"
-                )
+            self._output_shape = _inputs.of_samples(_inputs.shape_of(out))
 
     @property
     def input_dtype(self) -> str:

@@ -82,7 +82,6 @@ class Sequential(Model):
     def build(self, input_shape) -> None:
         if not self.layers:
             raise ValueError(f"{self} has no layers: add one")
-        self.place_layers()
         self._find_output_shape(input_shape)
 
     def _find_output_shape(self, shape) -> None:

@@ -15,23 +15,31 @@ from lamina.autograd import Tensor, no_grad, sweep
 from lamina.autograd import _debug as debug
 from lamina.layers._holder import Structure
 from lamina.layers._passes import Pass
-from lamina.losses import Loss, prepare
+from lamina.losses import prepare
 from lamina.models.chain import chain_of
 
-# Work is counted in rows times numbers in the parameters, a third of a step's multiplications.
+# Work is counted in products of a parameter and a number, a third of a step's multiplications.
 _TRIFLE = 1 << 18  # below this much work, matrix products never start threads of their own
 _ALONE = 1 << 25  # below this much, threads gain little, and on a busy machine lose everything
-_WORTH = 1 << 26  # below this much, a shard is done before another thread has woken to help
-_ROWS = 64  # least rows of a shard
+_WORTH = 1 << 26  # least of two shards: below, one is done before a thread has woken to help
+_USES = 64  # least times that a shard takes every parameter, since its gradients must be added
 _SHARDS = 8  # most shards of a batch
 _GRADIENTS = 1 << 28  # most bytes that the shards' gradients may take together
 
 
-def cut(rows: int, numbers: int) -> list[slice]:
-    """The shards of a batch of ``rows`` for a model of so many ``numbers`` in its parameters."""
-    shards = min(rows // _ROWS, max(4, rows // (2 * _ROWS)), _SHARDS)
-    shards = min(shards, _GRADIENTS // (4 * max(1, numbers)))
-    if shards < 2 or rows * numbers < _WORTH:
+def cut(rows: int, numbers: int, work: int | None = None) -> list[slice]:
+    """The shards of a batch.
+
+    Args:
+        rows: samples in the batch.
+        numbers: how many numbers the model's parameters have.
+        work: how many products of one of them a sample takes; None is each once.
+    """
+    total = rows * (numbers if work is None else work)
+    uses = total // max(1, numbers)
+    shards = min(uses // _USES, max(4, uses // (2 * _USES)), _SHARDS, rows)
+    shards = min(shards, total // (_WORTH // 2), _GRADIENTS // (4 * max(1, numbers)))
+    if shards < 2:
         return [slice(0, rows)]
     edges = [rows * i // shards for i in range(shards + 1)]
     return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
@@ -40,7 +48,9 @@ def cut(rows: int, numbers: int) -> list[slice]:
 class Part:
     """What one shard gave: its share of the loss, its outputs beside the targets, its gradients."""
 
-    __slots__ = ("gradients", "has_added", "loss", "outputs", "rows", "targets", "weights")
+    __slots__ = (
+        "gradients", "has_added", "loss", "outputs", "rows", "targets", "updates", "weights",
+    )  # fmt: skip
 
 
 class Step:
@@ -58,10 +68,11 @@ class Step:
         self._weight = weight
         self.number = 0  # counts steps; names the random streams of each
         self._per_sample = getattr(loss, "per_sample", None)
-        self._masks = loss is not None and type(loss).valid is not Loss.valid
+        self._masks = loss is not None and loss.masks
         self._mixes = False  # whether the loss of one sample depends on others
         self._version = None
         self._seeds = {}
+        self._fitting = None  # shapes of targets and outputs that were found to fit as they are
 
     def refresh(self) -> bool:
         """Look at the model's structure anew where it changed; tells whether it did."""
@@ -72,8 +83,10 @@ class Step:
         self._penalized = [p for p in self.parameters if p.regularizer is not None]
         self._place = model.backend
         self._chain = chain_of(model, self.loss, self.parameters)
+        layers = model.layers_within()
         self._numbers = sum(p.size for p in self.parameters)
-        whole = any(layer.uses_whole_batch for layer in model.layers_within())
+        self._work = sum(layer.multiplications() for layer in layers)
+        whole = any(layer.uses_whole_batch for layer in layers)
         self._steady = self._place.name == "numpy"
         self._divisible = self._steady and not whole
         self._cuts = {}
@@ -88,11 +101,14 @@ class Step:
         """
         rows = x.shape[0]
         total = None if weights is None and not self._masks else self._total(y, weights)
-        shards = self._cuts.get(rows)
-        if shards is None:
-            shards = self._cuts[rows] = cut(rows, self._numbers)
+        plan = self._cuts.get(rows)
+        if plan is None:
+            quiet = self._steady and _TRIFLE < rows * self._work < _ALONE
+            plan = self._cuts[rows] = cut(rows, self._numbers, self._work), quiet
+        shards, quiet = plan
         if len(shards) == 1 or not (self._divisible and self._per_sample) or self._mixes:
-            parts = [self._whole(x, y, weights, total)]
+            whole = self._quiet_shard if quiet else self._shard
+            parts = [whole(x, y, weights, rows, total, 0)]
         else:
             parts = [None] * len(shards)
 
@@ -103,20 +119,17 @@ class Step:
 
             with backend.blas.one_thread():
                 backend.workers.run(run, len(shards))
-            if any(part.has_added for part in parts):  # a number of the batch, not of its samples
+            if any(part.has_added or part.updates for part in parts):  # of the batch, not a sample
                 self._divisible = False
-                parts = [self._whole(x, y, weights, total)]
+                parts = [self._shard(x, y, weights, rows, total, 0)]
         if self._penalized:
             self._add_penalties(parts[0])
         self.number += 1
         return parts
 
-    def _whole(self, x, y, weights, total) -> Part:
-        rows = x.shape[0]
-        if self._steady and _TRIFLE < rows * self._numbers < _ALONE:
-            with backend.blas.one_thread():
-                return self._shard(x, y, weights, rows, total, 0)
-        return self._shard(x, y, weights, rows, total, 0)
+    def _quiet_shard(self, *batch) -> Part:
+        with backend.blas.one_thread():
+            return self._shard(*batch)
 
     def _shard(self, x, y, weights, rows, total, index) -> Part:
         part = Part()
@@ -153,6 +166,7 @@ class Step:
             if getattr(loss, "requires_grad", False):
                 roots.append((loss, backend.namespace(loss.data).ones_like(loss.data)))
         part.has_added = bool(current.losses)
+        part.updates = current.updates
         found = sweep(roots)
         part.gradients = [found.get(p) for p in self.parameters]
         return part
@@ -166,7 +180,11 @@ class Step:
         if run is None:
             return False
         end, kept = run
-        part.targets = y = prepare(y, end, self.loss)
+        shapes = y.shape, end.shape
+        if shapes != self._fitting:
+            given, y = y, prepare(y, end, self.loss)
+            self._fitting = shapes if y is given else None
+        part.targets = y
         run = chain.values(y, end)
         if run is None:
             return False
@@ -174,7 +192,7 @@ class Step:
         seed = self._seed(values, y, part.rows, rows, weights, total)
         part.loss = _weighted_sum(values, seed)
         part.gradients = chain.gradients(kept, pullback, seed)
-        part.has_added = False
+        part.has_added, part.updates = False, ()
         return True
 
     def _look_at_loss(self, y, outputs, values) -> None:

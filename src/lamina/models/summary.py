@@ -19,7 +19,7 @@ def summary(model, line_length, expand_nested, show_trainable, layer_range) -> l
     for layer in _range(model.layers, layer_range):
         rows.append(_row(layer, 0))
         if expand_nested:
-            rows += [_row(inner, 1) for inner in layer.layers_within()[1:]]
+            rows += _inside(layer, 1, [layer])
     titles = ["Layer (type)", "Output Shape", "Param #"]
     if show_trainable:
         titles.append("Trainable")
@@ -40,14 +40,28 @@ def summary(model, line_length, expand_nested, show_trainable, layer_range) -> l
     ]
 
 
+def _inside(layer, depth, seen) -> list:
+    """Rows of the layers inside of ``layer``, each once, those inside of them below each."""
+    rows = []
+    for inner in layer.sublayers():
+        if not any(inner is other for other in seen):
+            seen.append(inner)
+            rows += [_row(inner, depth), *_inside(inner, depth + 1, seen)]
+    return rows
+
+
 def _row(layer, depth):
     shape = layer._input_shape and layer.compute_output_shape(layer._input_shape)
     name = f"{'  ' * depth}{layer.name} ({type(layer).__name__})"
     count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
-    text = (
-        "?" if shape is None else f"({', '.join('None' if n is None else str(n) for n in shape)})"
-    )
-    return [name, text, count], layer
+    return [name, "?" if shape is None else _shape(shape), count], layer
+
+
+def _shape(shape) -> str:
+    """A shape as a table says it; of several results a list of them."""
+    if isinstance(shape, list):
+        return f"[{', '.join(map(_shape, shape))}]"
+    return f"({', '.join('None' if n is None else str(n) for n in shape)})"
 
 
 def _range(layers, layer_range):

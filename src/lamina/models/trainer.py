@@ -18,7 +18,8 @@ from lamina.models.compiled import Compiled
 from lamina.models.epochs import Epochs
 from lamina.models.exhausted import out_of_memory
 from lamina.models.feeding import Feed, split_off, unpacked
-from lamina.models.hints import warn_of_divergence, warn_of_outputs
+from lamina.models.forward import outputs_of
+from lamina.models.hints import warn_of_divergence, warn_of_inputs, warn_of_outputs
 from lamina.models.interrupt import Interruptible
 from lamina.models.on_batch import OnBatch, in_order
 from lamina.models.progress import ProgressBar
@@ -28,6 +29,7 @@ class Trainer(Compiled, OnBatch):
     """What a model can be asked to do with data. See ``Model``."""
 
     stop_training = False
+    told_of_inputs = False
     _epochs_seen = 0
 
     def build_from(self, x) -> None:
@@ -111,6 +113,7 @@ class Trainer(Compiled, OnBatch):
         with self.backend.scope(), backend.quiet():
             self._prepare()
             warn_of_outputs(self, self.loss)
+            warn_of_inputs(self, source)
             calls = CallbackList(
                 callbacks,
                 add_history=True,
@@ -185,7 +188,8 @@ class Trainer(Compiled, OnBatch):
             step += 1
             if end:
                 calls.on_train_batch_end(step - 1, figures.results())
-            interrupt.check()
+            if interrupt.pressed:
+                interrupt.check()
             if bar.due(step):
                 bar.update(step, figures.results())
             if self.stop_training:
@@ -214,6 +218,9 @@ class Trainer(Compiled, OnBatch):
             figures.add_outputs(part.targets, part.outputs, part.weights)
         # Last, so that a metric which fails leaves the weights as they were.
         self.optimizer.apply_shards([part.gradients for part in parts], workers=_WORKERS)
+        for part in parts:
+            if part.updates:
+                _passes.commit(part.updates)
 
     def evaluate(
         self,
@@ -334,8 +341,7 @@ class Trainer(Compiled, OnBatch):
     def _outputs(self, x):
         """The raw outputs for a raw batch, without recording."""
         try:
-            with _passes.Pass():
-                return self(x).data
+            return outputs_of(self, x)
         except MemoryError as error:
             raise out_of_memory(error, self, x.shape[0], lambda rows: self(x[rows])) from None
 

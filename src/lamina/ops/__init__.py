@@ -3,7 +3,7 @@
 Every op is first a definition in array-API calls, to be read; ``lamina/kernels`` makes some fast.
 """
 
-from lamina.ops._op import stop_gradient
+from lamina.autograd import stop_gradient
 from lamina.ops.activations import (
     celu,
     elu,
@@ -33,6 +33,8 @@ from lamina.ops.activations import (
     tanh_shrink,
     threshold,
 )
+from lamina.ops.arranging import crop, pad, permute, repeat_vector
+from lamina.ops.convolution import conv, conv_transpose, depthwise_conv, separable_conv
 from lamina.ops.crossentropies import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -42,6 +44,7 @@ from lamina.ops.crossentropies import (
     sparse_categorical_crossentropy,
 )
 from lamina.ops.fully_connected import dense
+from lamina.ops.geometry import affine_transform, crop_each
 from lamina.ops.losses import (
     categorical_hinge,
     cosine_similarity,
@@ -57,25 +60,55 @@ from lamina.ops.losses import (
     squared_hinge,
     sum_of_squares,
 )
+from lamina.ops.normalization import (
+    batch_normalization,
+    group_normalization,
+    layer_normalization,
+    rms_normalization,
+    standardize,
+    unit_normalization,
+)
+from lamina.ops.pooling import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    global_average_pool,
+    global_max_pool,
+    max_pool,
+)
 from lamina.ops.preparing import flatten, rescale
+from lamina.ops.resizing import resize, up_sample
 from lamina.ops.softmaxes import log_softmax, softmax, sparsemax
 from lamina.ops.special import erf
 
 __all__ = [
+    "adaptive_average_pool",
+    "adaptive_max_pool",
+    "affine_transform",
+    "average_pool",
+    "batch_normalization",
     "binary_crossentropy",
     "binary_focal_crossentropy",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_hinge",
     "celu",
+    "conv",
+    "conv_transpose",
     "cosine_similarity",
+    "crop",
+    "crop_each",
     "dense",
+    "depthwise_conv",
     "elu",
     "erf",
     "exponential",
     "flatten",
     "gelu",
+    "global_average_pool",
+    "global_max_pool",
     "glu",
+    "group_normalization",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
@@ -83,21 +116,29 @@ __all__ = [
     "hinge",
     "huber",
     "kl_divergence",
+    "layer_normalization",
     "leaky_relu",
     "linear",
     "log_cosh",
     "log_sigmoid",
     "log_softmax",
+    "max_pool",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
     "mish",
+    "pad",
+    "permute",
     "poisson",
     "relu",
     "relu6",
+    "repeat_vector",
     "rescale",
+    "resize",
+    "rms_normalization",
     "selu",
+    "separable_conv",
     "sigmoid",
     "silu",
     "soft_shrink",
@@ -111,11 +152,14 @@ __all__ = [
     "sparsemax",
     "squared_hinge",
     "squareplus",
+    "standardize",
     "stop_gradient",
     "sum_of_squares",
     "tanh",
     "tanh_shrink",
     "threshold",
+    "unit_normalization",
+    "up_sample",
 ]
 
 

@@ -6,17 +6,18 @@ library or for all. Raw arrays in, raw arrays out; with tensors the result is re
 where there is a kernel, else through the definition's own functions. A backward pass that must
 itself be differentiated always replays the definition.
 
-``@primitive`` is for the few functions, such as erf, that the standard's functions cannot express:
-a raw implementation with rules of its own.
+``@lamina.primitive`` is for the few functions, such as erf, that the standard's functions cannot
+express: a raw implementation with rules of its own.
 """
 
 import functools
 
 from lamina import backend
 from lamina.autograd import _debug, differentiable, vertex_of
-from lamina.autograd._namespace import NUMBERS, function
-from lamina.autograd._rules import vjp
-from lamina.autograd._tape import BEYOND, KernelNode, Output, as_tensor, mode
+from lamina.autograd import primitive as primitive
+from lamina.autograd import stop_gradient as stop_gradient
+from lamina.autograd._namespace import NUMBERS
+from lamina.autograd._tape import KernelNode, Output, as_tensor, mode
 from lamina.autograd._tensor import Tensor
 
 OPS: dict[str, object] = {}
@@ -81,7 +82,7 @@ def op(definition):
                 inputs.append((raws[position], vertex))
             else:
                 inputs.append((raws[position], None))
-        node = KernelNode(name, edges, pullback, definition, inputs, settings, xp)
+        node = KernelNode(name, edges, pullback, fast, definition, inputs, settings, xp)
         if isinstance(out, tuple):
             return tuple(Tensor._of(part, Output(node, i, len(out))) for i, part in enumerate(out))
         return Tensor._of(out, node)
@@ -133,28 +134,6 @@ def kernel(name: str, namespace: str = "portable"):
         return fast
 
     return register
-
-
-def primitive(signature: str, **rules):
-    """Make a function outside the standard from a raw implementation and its rules.
-
-    Args:
-        signature: its parameters as in ``autograd/_rules.py``; those with rules are arrays.
-        rules: as in the table of rules.
-    """
-
-    def register(implementation):
-        name = implementation.__name__
-        vjp(name, signature, **rules)
-        BEYOND[name] = implementation
-        return functools.wraps(implementation)(function(name))
-
-    return register
-
-
-def stop_gradient(x):
-    """``x`` as a constant: its value, without its gradient."""
-    return x.detach() if isinstance(x, Tensor) else x
 
 
 def _constants(out):

@@ -2,8 +2,8 @@
 
 import math
 
+from lamina.autograd import primitive
 from lamina.backend import namespace
-from lamina.ops._op import primitive
 
 # W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969):
 # numerators and denominators in ascending powers for |x| <= 0.46875, <= 4 and beyond.
@@ -39,11 +39,8 @@ def _quotient(x, coefficients):
     return top / bottom
 
 
-@primitive(
-    "x, /",
-    x=lambda xp, g, x: g * (2.0 / math.sqrt(math.pi)) * xp.exp(-x * x),
-)
-def erf(x):
+@primitive(x=lambda xp, g, x: g * (2.0 / math.sqrt(math.pi)) * xp.exp(-x * x))
+def erf(x, /):
     """The error function, 2/sqrt(pi) times the integral of exp(-t**2) from 0 to x.
 
     Accurate to the last few bits of float64 (Cody, 1969).

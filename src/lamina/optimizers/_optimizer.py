@@ -262,7 +262,7 @@ class Optimizer:
                 number, or an object whose ``map_blocks(function, n)`` calls ``function(i)`` for i
                 below n and waits. The result does not depend on it.
         """
-        layout = self._built_layout()
+        layout = self._layout or self._built_layout()
         complete = layout.check(shards)
         if layout.rebound():
             layout = self._reread()

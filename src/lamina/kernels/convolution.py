@@ -1,0 +1,323 @@
+"""Convolutions on NumPy: matrix products of what the windows see, block by block.
+
+A block is as many samples, or rows of one large image, as have about ``BLOCK`` numbers in the
+matrix of *columns*, in which every window is a row. The matrix is filled, multiplied and filled
+again while it lies in the processor's cache, so it costs a tenth of the product, is made anew for
+the gradient rather than kept, and never grows with the image or the batch.
+
+What was measured (AVX2, float32): copying windows is quick where what lies side by side in the
+image, ``window * channels`` numbers of one row, is long; for few channels the transposed matrix is
+filled faster. For the gradient of the image, adding the products of each place of the window where
+it belongs beats the columns of the padded gradient, which multiply zeros.
+"""
+
+import functools
+import math
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from lamina.kernels.activations import FUSED, is_floating
+from lamina.kernels.constants import ones
+from lamina.kernels.depthwise import depthwise_parts
+from lamina.kernels.windows import blocks, from_the_other_side, part_seen, rows_of
+from lamina.ops._op import kernel
+from lamina.ops.convolution import conv_windows, depthwise_windows, image_windows
+
+BLOCK = 1 << 18
+"""Numbers in a matrix of columns."""
+_NEARLY = 1.25  # times as many positions as windows up to which multiplying zeros is cheaper
+_LONG = 64  # times as long as its windows a signal must be to be taken in turns
+_SHORT = 24  # numbers side by side from which on windows are copied as rows
+
+
+@kernel("conv", "numpy")
+def conv(
+    xp, needs, x, w, bias, *, strides, padding, dilation_rate, groups, data_format, activation
+):
+    """With g the gradient before the activation: dw = columns.T @ g, dx[seen by j] += g @ w[j].T"""
+    if not serves(x, w, data_format, activation):
+        return NotImplemented
+    win = conv_windows(x, w, strides, padding, dilation_rate, groups, data_format)
+    x = last(x, data_format)
+    finish = finisher(bias, activation)
+    if groups == 1:
+        out, back = _gathered(x, w, win, finish)
+    elif w.shape[-2] == 1:
+        each = w.reshape(*win.size, groups, w.shape[-1] // groups)
+        out, back = depthwise_parts(x, each, win, finish)
+    else:
+        out, back = _in_groups(x, w, win, groups)
+        finish(out)(out)
+    return finished(out, back, needs, w.shape, data_format, activation)
+
+
+@kernel("conv_transpose", "numpy")
+def conv_transpose(
+    xp, needs, x, w, bias, *, strides, padding, output_padding, dilation_rate, data_format,
+    activation,
+):  # fmt: skip
+    """The same three products as for ``conv``, with image and windows in each other's place."""
+    if not serves(x, w, data_format, activation):
+        return NotImplemented
+    win = image_windows(x, w, strides, padding, output_padding, dilation_rate, data_format)
+    x = last(x, data_format)
+    out = _laid(np.ascontiguousarray(x), w, win)
+    finisher(bias, activation)(out)(out)
+
+    def back(g, needs_x, needs_w):
+        dx = np.empty(x.shape, x.dtype) if needs_x else None
+        dw = np.zeros((math.prod(w.shape[:-1]), w.shape[-1]), w.dtype) if needs_w else None
+        for block in _blocks(len(x), win, w):
+            columns = _columns(block, g, win)
+            if needs_x:
+                np.matmul(columns, _matrix(w), out=rows_of(dx, block))
+            if needs_w:
+                dw += columns.T.dot(rows_of(x, block))
+        return dx, dw
+
+    return finished(out, back, needs, w.shape, data_format, activation)
+
+
+@kernel("depthwise_conv", "numpy")
+def depthwise_conv(
+    xp, needs, x, w, bias, *, strides, padding, dilation_rate, data_format, activation
+):
+    """dx[seen by j] += g * w[j], dw[j] = sum(x[seen by j] * g), channel by channel."""
+    if not serves(x, w, data_format, activation):
+        return NotImplemented
+    win = depthwise_windows(x, w, strides, padding, dilation_rate, data_format)
+    out, back = depthwise_parts(last(x, data_format), w, win, finisher(bias, activation))
+    return finished(out, back, needs, w.shape, data_format, activation)
+
+
+# ---- what all convolutions share ----------------------------------------------------------------
+
+
+def serves(x, w, data_format, activation) -> bool:
+    """Whether these kernels are for such arguments."""
+    if activation not in FUSED or not is_floating(x) or getattr(w, "dtype", None) != x.dtype:
+        return False
+    # softmaxes are along the last axis of what is asked for
+    return data_format == "channels_last" or "softmax" not in activation
+
+
+def last(x, data_format):
+    """A view with the channels as the last axis."""
+    return x if data_format == "channels_last" else np.moveaxis(x, 1, -1)
+
+
+def asked(x, data_format):
+    """A view, in the format asked for, of what has its channels last."""
+    return x if data_format == "channels_last" else np.moveaxis(x, -1, 1)
+
+
+def finished(out, back, needs, w_shape, data_format, activation):
+    """A kernel's answer: ``out``, and the pullback around ``back``.
+
+    ``back(g, needs_x, needs_w)`` gives the gradients of x, channels last, and of w, in any shape.
+    """
+    backward = FUSED[activation][1]
+    kept = None if activation == "linear" else out
+    needs_x, needs_w, needs_bias = needs
+
+    def pullback(g):
+        g = np.ascontiguousarray(last(g, data_format))
+        if kept is not None:
+            g = backward(g, kept)
+        rows = g.reshape(-1, g.shape[-1])
+        db = ones(len(rows), g.dtype).dot(rows) if needs_bias else None
+        dx, dw = back(g, needs_x, needs_w)
+        if needs_x:
+            dx = asked(dx, data_format)
+        return dx, dw.reshape(w_shape) if needs_w else None, db
+
+    return asked(out, data_format), pullback
+
+
+def finisher(bias, activation):
+    """``finisher(out)`` gives what adds bias and activation, in place, to a part of ``out``.
+
+    The bias is repeated along the row, since a loop over a few channels costs more than its work.
+    """
+    forward = FUSED[activation][0]
+
+    def finish_of(out):
+        along = bias
+        if bias is not None and out.ndim > 3:
+            along = np.broadcast_to(bias, out.shape[-2:]).copy()
+
+        def finish(part):
+            if along is not None:
+                part += along
+            if activation != "linear":
+                forward(part)
+
+        return finish
+
+    return finish_of
+
+
+# ---- products -----------------------------------------------------------------------------------
+
+
+def _gathered(x, w, win, finisher=None):
+    """The windows on x summed and finished, and ``back``."""
+    out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
+    finish = finisher(out) if finisher else None
+    summed = _summed_in_turns if _is_signal(win) else _summed
+    for block in _blocks(len(x), win, w):
+        summed(block, x, _matrix(w), win, out)
+        if finish:
+            finish(out[block])
+
+    def back(g, needs_x, needs_w):
+        dw = np.zeros(w.shape, w.dtype) if needs_w else None
+        if needs_w:
+            matched = _matched_by_place if _is_signal(win) else _matched
+            for block in _blocks(len(x), win, w):
+                matched(block, x, g, win, dw)
+        return _laid(g, w, win) if needs_x else None, dw
+
+    return out, back
+
+
+def _summed(block, x, matrix, win, out):
+    """A product of the columns."""
+    np.matmul(_columns(block, x, win), matrix, out=rows_of(out, block))
+
+
+def _matched(block, x, g, win, dw):
+    """Add to dw a product of the columns."""
+    dw += _columns(block, x, win).T.dot(rows_of(g, block)).reshape(dw.shape)
+
+
+def _is_signal(win) -> bool:
+    """Whether windows need not be copied: those of a long signal, one position apart.
+
+    Every k-th of the windows of length k begins where another ends, so k views of the signal hold
+    them all, each as a matrix.
+    """
+    return (
+        len(win.size) == 1
+        and win.strides == win.dilation == (1,)
+        and win.count[0] >= _LONG * win.size[0]
+    )
+
+
+def _summed_in_turns(block, x, matrix, win, out):
+    """As ``_summed``, for each of the k views on a signal."""
+    part, total, k = part_seen(block, x, win), out[block], win.size[0]
+    channels = part.shape[-1]
+    if part.strides[1:] != (channels * part.itemsize, part.itemsize):
+        part = np.ascontiguousarray(part)
+    _, step, to_next_channel = part.strides
+    for turn in range(k):
+        many = -(-(total.shape[1] - turn) // k)
+        shape, strides = (many, k * channels), (k * step, to_next_channel)
+        for sample, into in zip(part, total):
+            np.matmul(as_strided(sample[turn:], shape, strides), matrix, out=into[turn::k])
+
+
+def _matched_by_place(block, x, g, win, dw):
+    """As ``_matched``, of a signal, which is a matrix from each place on."""
+    part, g = part_seen(block, x, win), g[block]
+    for place in range(win.size[0]):
+        for sample, own in zip(part[:, place : place + g.shape[1]], g):
+            dw[place] += sample.T.dot(own)
+
+
+def _in_groups(x, w, win, groups):
+    """Each group of channels with its filters, side by side."""
+    xs, ws = np.split(x, groups, axis=-1), np.split(w, groups, axis=-1)
+    outs, backs = zip(*[_gathered(a, b, win) for a, b in zip(xs, ws)])
+
+    def back(g, *needs):
+        parts = [
+            own(np.ascontiguousarray(part), *needs)
+            for own, part in zip(backs, np.split(g, groups, axis=-1))
+        ]
+        return [
+            np.concatenate(found, axis=-1) if need else None
+            for found, need in zip(zip(*parts), needs)
+        ]
+
+    return np.concatenate(outs, axis=-1), back
+
+
+def _matrix(w):
+    return w.reshape(-1, w.shape[-1])
+
+
+def _blocks(samples, win, w):
+    """The blocks of a batch, each with about ``BLOCK`` numbers in its columns or its products."""
+    copied = w.shape[-2] if _is_signal(win) else math.prod(w.shape[:-1])
+    numbers = max(copied, w.shape[-1])
+    return blocks(samples, win, numbers * math.prod(win.count[1:]), BLOCK)
+
+
+def _columns(block, x, win):
+    """What the windows of a block see, one window a row."""
+    rows = block[1]
+    x = part_seen(block, x, win)
+    count = (rows.stop - rows.start, *win.count[1:])
+    size, channels = win.size, x.shape[-1]
+    ns, *steps, cs = x.strides
+    to_next_window = [a * b for a, b in zip(steps, win.strides)]
+    to_next_place = [a * b for a, b in zip(steps, win.dilation)]
+    if channels * size[-1] < _SHORT and math.prod(size) > 1:
+        shape = (*size, channels, len(x), *count)
+        seen = as_strided(x, shape, (*to_next_place, cs, ns, *to_next_window))
+        return seen.reshape(math.prod(size) * channels, -1).T
+    shape = (len(x), *count, *size, channels)
+    seen = as_strided(x, shape, (ns, *to_next_window, *to_next_place, cs))
+    return seen.reshape(-1, math.prod(size) * channels)
+
+
+def _laid(g, w, win):
+    """An image made of what every window of g gives to its places."""
+    *_, channels, filters = w.shape
+    size = len(win.size)
+    if max(win.strides) == 1 and math.prod(win.image) < _NEARLY * math.prod(win.count):
+        turned = np.swapaxes(w[(slice(None, None, -1),) * size], -1, -2)
+        return _gathered(g, turned, from_the_other_side(win))[0]
+    image = np.zeros((len(g), *win.image, channels), g.dtype)
+    numbers = max(channels, filters) * math.prod(win.count[1:])
+    for samples, rows in blocks(len(g), win, numbers, BLOCK):
+        part = rows_of(g, (samples, rows))
+        into = image[samples]
+        product = np.empty((len(part), channels), g.dtype)
+        laid = product.reshape(len(into), rows.stop - rows.start, *win.count[1:], channels)
+        for place, axes in _landings(win):
+            (a, b, shift), *others = axes
+            a, b = max(a, rows.start), min(b, rows.stop)
+            if a >= b:
+                continue
+            np.matmul(part, w[place].T, out=product)
+            taken = [slice(a - rows.start, b - rows.start), *[slice(m, n) for m, n, _ in others]]
+            where = [
+                slice(m * s + shift, (n - 1) * s + shift + 1, s)
+                for (m, n, shift), s in zip([(a, b, shift), *others], win.strides)
+            ]
+            into[:, *where] += laid[:, *taken]
+    return image
+
+
+@functools.lru_cache(maxsize=256)
+def _landings(win):
+    """For each place of a window, and each axis, which windows have it on the image, and its shift.
+
+    Windows ``a`` to ``b``, the i-th at position ``i * stride + shift``; places that no window has
+    on the image are left out.
+    """
+    found = []
+    for place in win.places():
+        axes = []
+        for j, n, m, s, d, before in zip(
+            place, win.image, win.count, win.strides, win.dilation, win.before
+        ):
+            shift = j * d - before
+            axes.append((max(0, -(shift // s)), min(m, (n - 1 - shift) // s + 1), shift))
+        if all(a < b for a, b, _ in axes):
+            found.append((place, axes))
+    return found

@@ -1,0 +1,166 @@
+"""Convolutions of every channel on its own, on NumPy: sums of products without a matrix in them.
+
+``einsum`` multiplies and adds in one pass, and goes through its axes in the order in which they lie
+in memory: with positions and channels of a row as one long axis, and the kernel repeated along it,
+its inner loop is a whole row, and a row of the result stays in the nearest cache until all places
+of the window are added. That was three times as fast as multiplying and adding slices (AVX2), and
+no slower than compiled code. Where windows are strides apart the loop is over the channels.
+"""
+
+import functools
+import itertools
+import math
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from lamina.kernels.windows import blocks, from_the_other_side, part_seen
+from lamina.ops._windows import Windows
+
+_PIECE = 1 << 17  # numbers of the result that are done together
+
+
+def depthwise_parts(x, w, win, finisher):
+    """The windows on x summed and finished, and ``back(g, needs_x, needs_w)``.
+
+    With w of shape (*window, channels, multiplier): dx[seen by j] += g * w[j], and
+    dw[j] = sum(x[seen by j] * g).
+    """
+    multiplier, channels = w.shape[-1], w.shape[-2] * w.shape[-1]
+    if multiplier > 1:
+        x = np.repeat(x, multiplier, axis=-1)
+    w = w.reshape(*win.size, channels)
+    out = _correlated(x, w, win, finisher)
+
+    def back(g, needs_x, needs_w):
+        dx = dw = None
+        if needs_w:
+            dw = _matched(x, g, win)
+        if needs_x:
+            dx = _laid(g, w, win)
+            if multiplier > 1:
+                apart = dx.reshape(*dx.shape[:-1], channels // multiplier, multiplier)
+                dx = np.add.reduce(apart, axis=-1)
+        return dx, dw
+
+    return out, back
+
+
+def _pieces(samples, win, channels):
+    return blocks(samples, win, math.prod(win.count[1:]) * channels, _PIECE)
+
+
+def _correlated(x, w, win, finisher=None):
+    """``out[window] = sum over places of x[seen] * w[place]``."""
+    axes = len(win.size)
+    out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
+    finish = finisher(out) if finisher else None
+    along = np.broadcast_to(w[..., None, :], (*win.size, win.count[-1], w.shape[-1]))
+    windows, places = list(range(axes)), list(range(axes, 2 * axes))
+    if win.strides[-1] == 1:  # one axis for the row and its channels
+        row = [2 * axes]
+        along = along.reshape(*win.size, -1)
+    else:
+        row = [2 * axes, 2 * axes + 1]
+    for piece in _pieces(len(x), win, w.shape[-1]):
+        part = out[piece]
+        result = part.reshape(*part.shape[:-2], -1) if len(row) == 1 else part
+        seen = _seen(part_seen(piece, x, win), part.shape, win)
+        np.einsum(seen, windows + places + row, along, places + row, windows + row, out=result)
+        if finish:
+            finish(part)
+    return out
+
+
+def _seen(x, shape, win):
+    """What windows see, as (batch, windows but the last axis, places, row).
+
+    Args:
+        x: a part of the padded image.
+        shape: of the part of the result.
+    """
+    if x.strides[-1] != x.itemsize or x.strides[-2] != x.itemsize * x.shape[-1]:
+        x = np.ascontiguousarray(x)
+    batch, *steps, to_next_channel = x.strides
+    to_windows = [a * b for a, b in zip(steps, win.strides)]
+    to_places = [a * b for a, b in zip(steps, win.dilation)]
+    *lead, width, channels = shape
+    row = ((width * channels,), (to_next_channel,))
+    if win.strides[-1] != 1:
+        row = ((width, channels), (to_windows[-1], to_next_channel))
+    strides = (batch, *to_windows[:-1], *to_places, *row[1])
+    return as_strided(x, (*lead, *win.size, *row[0]), strides)
+
+
+def _matched(x, g, win):
+    """``dw[place] = sum over windows of x[seen from place] * g``: place by place, many at once."""
+    channels = x.shape[-1]
+    axes = list(range(len(win.size) + 2))
+    sums = np.zeros((*win.size, *g.shape[-2:]), g.dtype)  # by place in the row, summed up at last
+    for piece in _pieces(len(x), win, channels):
+        part = g[piece]
+        seen = _seen(part_seen(piece, x, win), part.shape, win)
+        lead = part.ndim - 2
+        if win.strides[-1] == 1:
+            part = part.reshape(*part.shape[:-2], -1)
+            kept = axes[lead : lead + 1]
+        else:
+            kept = axes[lead : lead + 2]
+        every = axes[:lead] + kept
+        for place in win.places():
+            one = seen[(*[slice(None)] * lead, *place)]
+            total = np.einsum(one, every, part, every, kept)
+            sums[place] += total.reshape(g.shape[-2:])
+    return np.add.reduce(sums, axis=-2)
+
+
+def _laid(g, w, win):
+    """``dx[seen from place] += g * w[place]``, as sums over the windows that a position lies in."""
+    if max(win.strides) == 1:
+        return _correlated(g, _turned(w), from_the_other_side(win))
+    dx = np.zeros((len(g), *win.image, g.shape[-1]), g.dtype)
+    for places, positions, around in _sets_of_positions(win):
+        dx[:, *positions] = _correlated(g, _turned(w[places]), around)
+    return dx
+
+
+def _turned(w):
+    return w[(*[slice(None, None, -1)] * (w.ndim - 1), ...)]
+
+
+@functools.lru_cache(maxsize=256)
+def _sets_of_positions(win):
+    """Which positions lie at which places of the windows around them, and these as windows on g.
+
+    Positions that are strides apart lie at the same places, and are one window apart on g.
+    """
+    axes = zip(*win)
+    return [
+        (
+            tuple(places),
+            tuple(positions),
+            Windows(win.count, *map(tuple, (count, size, ones, apart, before, reach))),
+        )
+        for places, positions, count, size, ones, apart, before, reach in (
+            zip(*parts) for parts in itertools.product(*[_along(*axis) for axis in axes])
+        )
+    ]
+
+
+def _along(n, m, k, s, d, ahead, _):
+    """The sets along one axis: (places, positions, and what ``Windows`` hold for them).
+
+    Place j of window i is at position ``i * s + j * d - ahead``; so position ``q * s + start`` lies
+    at place j of window ``q + (start + ahead - j * d) / s`` where that is a whole number.
+    """
+    for start in range(min(s, n)):
+        places = [j for j in range(k) if (start + ahead - j * d) % s == 0]
+        if not places:
+            continue
+        step = places[1] - places[0] if len(places) > 1 else s
+        apart = step * d // s or 1
+        oldest = (start + ahead - places[-1] * d) // s
+        count = len(range(start, n, s))
+        reach = count + (len(places) - 1) * apart
+        taken = slice(places[0], None, step)
+        yield taken, slice(start, None, s), count, len(places), 1, apart, -oldest, reach

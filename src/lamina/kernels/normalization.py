@@ -1,0 +1,304 @@
+"""Normalization on NumPy, which is bound by memory: few passes, block by block in the cache.
+
+What was measured: a vector spread over a matrix of 16 columns costs three times what it costs over
+one of 512, since every row begins a loop of its own; so channels that lie last are seen as several
+samples side by side, and the vector is repeated. Rows of 4 KiB and more cost twice as much again,
+where those of several arrays fall on the same places in the cache. Sums go by block too, each in
+its own place, which keeps them independent of the number of threads, and more precise than one
+long sum.
+"""
+
+import functools
+
+import numpy as np
+
+from lamina.backend import workers
+from lamina.kernels import portable_normalization as portable
+from lamina.kernels.constants import ones
+from lamina.ops._op import kernel
+
+_WIDE = 512  # columns up to which samples are put side by side
+_BLOCK = 1 << 17  # numbers that are worked on together
+_SHARED = 1 << 20  # numbers from which on threads share the blocks
+_KINDS = "fd"  # the floats that NumPy computes in
+
+
+class _Lanes:
+    """x as a matrix in which every channel has columns of its own, or rows of its own.
+
+    Attributes:
+        count: how many numbers a channel has.
+        shape: of the matrix.
+        blocks: slices of its rows.
+    """
+
+    def __init__(self, x, axis):
+        axis = axis % x.ndim
+        self.channels = x.shape[axis]
+        self.count = x.size // self.channels
+        self._last = x.size // max(1, _product(x.shape[: axis + 1])) == 1
+        if self._last:
+            self._copies = _side_by_side(self.count, self.channels)
+            self.shape = (self.count // self._copies, self._copies * self.channels)
+        else:
+            self._copies = _product(x.shape[:axis])
+            self.shape = (self._copies * self.channels, x.size // self._copies // self.channels)
+        self._shared = x.size >= _SHARED
+        self.blocks = _blocks(self.shape)
+
+    def spread(self, vector):
+        """For each block, a number per channel in the shape that spreads over it."""
+        wide = np.tile(vector, self._copies)
+        if self._last:
+            return [wide] * len(self.blocks)
+        return [wide[block, None] for block in self.blocks]
+
+    def totals(self, parts):
+        """One sum per channel, from those of the blocks."""
+        whole = np.add.reduce(parts, 0) if self._last else np.concatenate(parts)
+        return np.add.reduce(whole.reshape(self._copies, self.channels), 0)
+
+    def sums(self, block):
+        """Sums of a block along its rows, or columns."""
+        return np.add.reduce(block, 0 if self._last else 1)
+
+    def dots(self, one, other):
+        """Sums of products of two blocks."""
+        return np.einsum("ij,ij->j" if self._last else "ij,ij->i", one, other)
+
+    def each(self, work):
+        """``work(number, slice)`` for every block; what it returns, in order."""
+        results = [None] * len(self.blocks)
+
+        def run(i):
+            results[i] = work(i, self.blocks[i])
+
+        _for_each(run, len(self.blocks), self._shared)
+        return results
+
+
+@kernel("batch_normalization", "numpy")
+def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon):
+    """With c = x - mean, a = gamma / s and n numbers to a channel:
+
+    dx = a * (g - sum(g) / n - c * sum(g * c) / (n * s**2)), dgamma = sum(g * c) / s, dbeta = sum(g)
+    """
+    if not x.size or x.dtype.char not in _KINDS:
+        return portable.batch_normalization(xp, needs, x, gamma, beta, axis=axis, epsilon=epsilon)
+    lanes = _Lanes(x, axis)
+    n = lanes.count
+    rows = x.reshape(lanes.shape)
+    out = np.empty_like(rows)
+    mean = lanes.totals(lanes.each(lambda i, b: lanes.sums(rows[b]))) / n
+    means = lanes.spread(mean)
+
+    def centre(i, block):
+        centred = np.subtract(rows[block], means[i], out=out[block])
+        return lanes.dots(centred, centred)
+
+    variance = lanes.totals(lanes.each(centre)) / n
+    inverse = 1.0 / np.sqrt(variance + epsilon)
+    factor = inverse if gamma is None else gamma * inverse
+    factors = lanes.spread(factor)
+    shifts = None if beta is None else lanes.spread(beta)
+
+    def scale(i, block):
+        part = out[block]
+        part *= factors[i]
+        if shifts is not None:
+            part += shifts[i]
+
+    lanes.each(scale)
+
+    def pullback(gradients):
+        g, g_mean, g_variance = gradients
+        g = np.zeros_like(rows) if g is None else g.reshape(lanes.shape)
+        dx = np.empty_like(rows)
+
+        def gather(i, block):
+            centred = np.subtract(rows[block], means[i], out=dx[block])
+            return lanes.sums(g[block]), lanes.dots(g[block], centred)
+
+        sums, dots = zip(*lanes.each(gather), strict=True)
+        d_beta, slope = lanes.totals(sums), lanes.totals(dots)
+        d_gamma = slope * inverse if needs[1] else None
+        if needs[0]:
+            level = d_beta / -n
+            slope *= inverse * inverse / -n
+            levels, slopes = lanes.spread(level), lanes.spread(slope)
+
+            def combine(i, block):
+                part = dx[block]
+                part *= slopes[i]
+                part += levels[i]
+                part += g[block]
+                part *= factors[i]
+
+            lanes.each(combine)
+            for given, power in ((g_mean, 0), (g_variance, 1)):  # hardly ever asked for
+                if given is not None:
+                    rises = lanes.spread(given * ((1.0 + power) / n))
+                    for i, block in enumerate(lanes.blocks):
+                        dx[block] += (rows[block] - means[i]) ** power * rises[i]
+        return (dx.reshape(x.shape) if needs[0] else None), d_gamma, d_beta if needs[2] else None
+
+    return (out.reshape(x.shape), mean, variance), pullback
+
+
+@kernel("standardize", "numpy")
+def standardize(xp, needs, x, mean, variance, gamma, beta, *, axis, epsilon):
+    """``x * factor + shift``: two passes."""
+    if not x.size or x.dtype.char not in _KINDS:
+        return portable.standardize(
+            xp, needs, x, mean, variance, gamma, beta, axis=axis, epsilon=epsilon
+        )
+    lanes = _Lanes(x, axis)
+    rows = x.reshape(lanes.shape)
+    out = np.empty_like(rows)
+    inverse = 1.0 / np.sqrt(variance + epsilon)
+    factor = inverse if gamma is None else gamma * inverse
+    shift = -mean * factor if beta is None else beta - mean * factor
+    factors, shifts = lanes.spread(factor), lanes.spread(shift)
+
+    def scale(i, block):
+        part = np.multiply(rows[block], factors[i], out=out[block])
+        part += shifts[i]
+
+    lanes.each(scale)
+
+    def pullback(g):
+        g = g.reshape(lanes.shape)
+        dx = d_mean = d_variance = d_gamma = d_beta = None
+        if needs[0]:
+            dx = np.empty_like(rows)
+            lanes.each(lambda i, b: np.multiply(g[b], factors[i], out=dx[b]))
+            dx = dx.reshape(x.shape)
+        if needs[1] or needs[4]:
+            d_beta = lanes.totals(lanes.each(lambda i, b: lanes.sums(g[b])))
+            d_mean = -factor * d_beta
+        if needs[2] or needs[3]:
+            means = lanes.spread(mean)
+            dots = lanes.each(lambda i, b: lanes.dots(g[b], rows[b] - means[i]))
+            d_gamma = lanes.totals(dots) * inverse
+            d_variance = d_gamma * factor * inverse * -0.5
+        return dx, d_mean, d_variance, d_gamma, d_beta
+
+    return out.reshape(x.shape), pullback
+
+
+@kernel("layer_normalization", "numpy")
+def layer_normalization(xp, needs, x, gamma, beta, *, axis, epsilon):
+    """Over the last axes: every block of rows in one go."""
+    first = _first_of_last(x, axis)
+    if first is None or not x.size or x.dtype.char not in _KINDS:
+        return portable.layer_normalization(xp, needs, x, gamma, beta, axis=axis, epsilon=epsilon)
+    return _by_rows(needs, x, gamma, beta, first, epsilon, centre=True)
+
+
+@kernel("rms_normalization", "numpy")
+def rms_normalization(xp, needs, x, gamma, *, axis, epsilon):
+    """Over the last axes: every block of rows in one go."""
+    first = _first_of_last(x, axis)
+    if first is None or not x.size or x.dtype.char not in _KINDS:
+        return portable.rms_normalization(xp, needs, x, gamma, axis=axis, epsilon=epsilon)
+    out, pullback = _by_rows((*needs, False), x, gamma, None, first, epsilon, centre=False)
+    return out, lambda g: pullback(g)[:2]
+
+
+def _by_rows(needs, x, gamma, beta, first, epsilon, centre):
+    """Every row divided by the root of its mean square, before which its mean may be taken off."""
+    n = _product(x.shape[first:])
+    shape = (x.size // n, n)
+    rows = x.reshape(shape)
+    blocks = _blocks(shape)
+    shared = x.size >= _SHARED
+    whitened, out = np.empty_like(rows), np.empty_like(rows)
+    inverse = np.empty((shape[0], 1), x.dtype)
+    unit = ones((n, 1), x.dtype)
+    factor = None if gamma is None else gamma.reshape(n)
+    shift = None if beta is None else beta.reshape(n)
+
+    def forward(i):
+        block = blocks[i]
+        w = whitened[block]
+        if centre:
+            np.subtract(rows[block], rows[block].dot(unit) / n, out=w)
+        else:
+            w[...] = rows[block]
+        square = np.einsum("ij,ij->i", w, w)[:, None] / n
+        w *= np.divide(1.0, np.sqrt(square + epsilon), out=inverse[block])
+        part = out[block]
+        if factor is None:
+            part[...] = w
+        else:
+            np.multiply(w, factor, out=part)
+        if shift is not None:
+            part += shift
+
+    _for_each(forward, len(blocks), shared)
+
+    def pullback(g):
+        g = g.reshape(shape)
+        dx = np.empty_like(rows) if needs[0] else None
+        d_gammas, d_betas = [None] * len(blocks), [None] * len(blocks)
+
+        def back(i):
+            block = blocks[i]
+            w, grown = whitened[block], g[block]
+            if needs[1]:
+                d_gammas[i] = np.einsum("ij,ij->j", grown, w)
+            if needs[2]:
+                d_betas[i] = np.add.reduce(grown, 0)
+            if needs[0]:
+                if factor is not None:
+                    grown = grown * factor
+                part = np.multiply(w, np.einsum("ij,ij->i", grown, w)[:, None] / -n, out=dx[block])
+                part += grown
+                if centre:
+                    part -= grown.dot(unit) / n
+                part *= inverse[block]
+
+        _for_each(back, len(blocks), shared)
+        return (
+            dx.reshape(x.shape) if needs[0] else None,
+            np.add.reduce(d_gammas, 0).reshape(gamma.shape) if needs[1] else None,
+            np.add.reduce(d_betas, 0).reshape(beta.shape) if needs[2] else None,
+        )
+
+    return out.reshape(x.shape), pullback
+
+
+def _first_of_last(x, axis):
+    """The first of the axes where they are the last ones of x, else None."""
+    over = portable.axes_of(axis, x.ndim)
+    return over[0] if over == tuple(range(over[0], x.ndim)) else None
+
+
+def _for_each(run, parts, shared):
+    if shared and parts > 1:
+        workers.run(run, parts)
+    else:
+        for i in range(parts):
+            run(i)
+
+
+def _product(shape):
+    size = 1
+    for n in shape:
+        size *= n
+    return size
+
+
+@functools.lru_cache(maxsize=256)
+def _side_by_side(count, channels):
+    """How many of ``count`` rows of so many channels go side by side, none left over."""
+    most = max(1, min(count, _WIDE // channels))
+    return next(k for k in range(most, 0, -1) if count % k == 0)
+
+
+@functools.lru_cache(maxsize=256)
+def _blocks(shape):
+    """Slices of the rows of a matrix, of about ``_BLOCK`` numbers each."""
+    rows, columns = shape
+    step = max(1, _BLOCK // columns)
+    return [slice(start, start + step) for start in range(0, rows, step)]

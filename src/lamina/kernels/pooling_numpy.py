@@ -1,0 +1,160 @@
+"""Pooling on NumPy: the portable kernel's passes, with as few and as long inner loops as possible.
+
+What was measured (float32, (64, 26, 26, 32), windows of 2 x 2; one core): a pass over every other
+row of 32 numbers costs three times one over contiguous memory, and half of that when a row is moved
+as one element of 128 bytes; so rows are first brought together, and laid apart at the end. The
+first comparison runs over the whole image shifted by one element of the axis, and every other
+result is left unread. Masks as bools beat masks as numbers, ``copyto(where=)`` costs ten times a
+multiplication by a mask. Working through blocks of samples that fit a cache gains nothing.
+"""
+
+import math
+
+import numpy as np
+
+from lamina.kernels.pooling import adaptive, bordered, shares
+from lamina.ops._op import kernel
+from lamina.ops._pool_windows import windows
+
+_LONG = 512  # bytes of a row from which on NumPy's own loops are as quick as moving it whole
+
+
+@kernel("max_pool", "numpy")
+def max_pool(xp, needs, x, *, pool_size, strides, padding, data_format):
+    """As the portable kernel, in place."""
+    if x.dtype.kind != "f":
+        return NotImplemented
+    places = windows(x.shape, pool_size, strides, padding, data_format)
+    x, inside = bordered(np, x, places, -math.inf)
+    steps = []
+    for w in reversed(places):
+        shape = x.shape
+        x = _around(x, w)
+        largest, masks = _fold(x, w, needs[0])
+        steps.append((w, shape, masks))
+        x = largest.reshape(*shape[: w.axis], w.count, *shape[w.axis + 1 :])
+
+    def pullback(g):
+        for w, shape, masks in reversed(steps):
+            g = _unfold(g, w, shape, masks)
+        return (g if inside is None else g[inside],)
+
+    return x, pullback
+
+
+@kernel("average_pool", "numpy")
+def average_pool(xp, needs, x, *, pool_size, strides, padding, data_format):
+    """As the portable kernel, in place."""
+    if x.dtype.kind != "f":
+        return NotImplemented
+    places = windows(x.shape, pool_size, strides, padding, data_format)
+    x, inside = bordered(np, x, places, 0.0)
+    steps = []
+    for w in reversed(places):
+        shape = x.shape
+        steps.append((w, shape))
+        x = _around(x, w)
+        total = _tap(x, w, 0)
+        for j in range(1, w.size):
+            total = np.add(total, _tap(x, w, j), out=None if j == 1 else total)
+        total = total if w.size > 1 else total.copy()
+        x = total.reshape(*shape[: w.axis], w.count, *shape[w.axis + 1 :])
+    factors = shares(np, x, places)
+    for factor in factors:
+        x *= factor
+
+    def pullback(g):
+        for factor in factors:
+            g = g * factor
+        for w, shape in reversed(steps):
+            g = _spread([_around(g, w)] * w.size, w, shape)
+        return (g if inside is None else g[inside],)
+
+    return x, pullback
+
+
+adaptive_max_pool = kernel("adaptive_max_pool", "numpy")(adaptive(max_pool))
+
+
+def _around(x, w):
+    """``x``, contiguous, as (axes before that of the windows, this axis, axes behind)."""
+    shape = x.shape
+    before, after = math.prod(shape[: w.axis]), math.prod(shape[w.axis + 1 :])
+    return np.ascontiguousarray(x).reshape(before, shape[w.axis], after)
+
+
+def _fold(x, w, keep):
+    """The largest of every window along the middle axis of ``x``, and who was larger than before.
+
+    Mask j - 1 is where element j of a window is larger than all before it.
+    """
+    masks = []
+    largest = _tap(x, w, 0)
+    for j in range(1, w.size):
+        tap = _tap(x, w, j)
+        if keep and j == 1 and w.stride <= 2:
+            masks.append(_first_mask(x, w))
+        elif keep:
+            masks.append(np.greater(tap, largest))
+        largest = np.maximum(largest, tap, out=None if j == 1 else largest)
+    return (largest if w.size > 1 else largest.copy()), masks
+
+
+def _tap(x, w, j):
+    """Element ``j`` of every window along the middle axis of ``x``: a view, or together anew."""
+    key = (slice(None), slice(j, j + (w.count - 1) * w.stride + 1, w.stride))
+    rows = _rows(x)
+    if w.stride == 1 or rows is x:
+        return x[key]
+    return rows[key].copy().view(x.dtype).reshape(len(x), w.count, x.shape[2])
+
+
+def _rows(x):
+    """``x``, contiguous, its last axis as one element where it is short: quicker to move."""
+    row = x.shape[2] * x.itemsize
+    return x.view(f"V{row}")[..., 0] if 8 < row <= _LONG else x
+
+
+def _first_mask(x, w):
+    """``x[:, 1::stride] > x[:, ::stride]`` by one comparison of contiguous memory."""
+    flat, after = x.reshape(-1), x.shape[2]
+    larger = np.empty(x.shape, bool)
+    np.greater(flat[after:], flat[:-after], out=larger.reshape(-1)[: flat.size - after])
+    return larger[:, : (w.count - 1) * w.stride + 1 : w.stride]
+
+
+def _unfold(g, w, shape, masks):
+    """The gradient of ``_fold``, in ``shape``."""
+    g = _around(g, w)
+    parts = []
+    for mask in reversed(masks):
+        part = g * mask
+        parts.append(part)
+        g = g - part
+    return _spread([g, *reversed(parts)], w, shape)
+
+
+def _spread(parts, w, shape):
+    """An array of ``shape`` where part j is added to element j of every window.
+
+    Args:
+        parts: arrays (axes before, windows, axes behind), one for each element of a window.
+    """
+    length, stride = shape[w.axis], w.stride
+    before, count, after = parts[0].shape
+    d = np.empty((before, length, after), parts[0].dtype)
+    for first in range(min(stride, length)):  # the elements that are a multiple of strides apart
+        own = parts[first::stride]
+        reached = len(range(first, length, stride))
+        if len(own) == 1 and reached == count:
+            total = own[0]
+        else:
+            total = d if stride == 1 else np.empty((before, reached, after), d.dtype)
+            if own:
+                total[:, :count] = own[0]
+            total[:, count if own else 0 :] = 0.0
+            for later, part in enumerate(own[1:], 1):
+                total[:, later : later + count] += part
+        if total is not d:
+            _rows(d)[:, first::stride] = _rows(total)
+    return d.reshape(shape)

@@ -1,0 +1,92 @@
+"""Going through the windows of a batch block by block, on NumPy."""
+
+import numpy as np
+
+from lamina.ops._windows import Windows
+
+
+def blocks(samples, win, numbers, budget):
+    """Pairs of slices, of samples and of windows along the first axis, that are done together.
+
+    As many samples, or rows of windows of one sample, as stay within the budget where one row of
+    windows takes so many ``numbers``.
+    """
+    count = win.count[0]
+    if numbers * count <= budget:
+        for samples_of_block in _even(samples, numbers * count, budget):
+            yield samples_of_block, slice(0, count)
+    else:
+        for sample in range(samples):
+            for rows in _even(count, numbers, budget):
+                yield slice(sample, sample + 1), rows
+
+
+def _even(length, numbers, budget):
+    """``range(length)`` in slices of nearly one length that stay within the budget."""
+    most = max(1, budget // max(1, numbers))
+    parts = -(-length // most)
+    for i in range(parts):
+        yield slice(length * i // parts, length * (i + 1) // parts)
+
+
+def from_the_other_side(win) -> Windows:
+    """The windows that each position of the image lies in, as windows on an image of these.
+
+    For windows that are one position apart.
+    """
+    reach = [(k - 1) * d for k, d in zip(win.size, win.dilation)]
+    before = tuple(r - b for r, b in zip(reach, win.before))
+    seen = tuple(n + r for n, r in zip(win.image, reach))
+    return Windows(win.count, win.image, win.size, win.strides, win.dilation, before, seen)
+
+
+def part_seen(block, x, win):
+    """The part of the padded image that the windows of a block see; a view where it can be."""
+    x = x[block[0]]
+    first, end = span(block, win)
+    if first >= 0 and end <= win.image[0] and not any(win.before[1:]):
+        if all(a <= 0 for a in win.after[1:]):
+            return x[:, first:end]
+    out = np.zeros((len(x), end - first, *win.reach[1:], x.shape[-1]), x.dtype)
+    inside, on_image = overlap(block, win)
+    out[inside] = x[on_image]
+    return out
+
+
+def restricted(win, rows):
+    """The rows of the image that some rows of windows see, and those windows on these alone."""
+    first, end = span((None, rows), win)
+    start, stop = max(first, 0), min(end, win.image[0])
+    some = win._replace(
+        image=(stop - start, *win.image[1:]),
+        count=(rows.stop - rows.start, *win.count[1:]),
+        before=(start - first, *win.before[1:]),
+        reach=(end - first, *win.reach[1:]),
+    )
+    return slice(start, stop), some
+
+
+def span(block, win):
+    """The rows of the image, from and to, that a block sees; those off the image count too."""
+    rows, s = block[1], win.strides[0]
+    length = (rows.stop - rows.start - 1) * s + (win.size[0] - 1) * win.dilation[0] + 1
+    first = rows.start * s - win.before[0]
+    return first, first + length
+
+
+def overlap(block, win):
+    """Where the image and the part that a block sees meet: slices of the part, of the image."""
+    spans = [span(block, win), *[(-b, r - b) for b, r in zip(win.before[1:], win.reach[1:])]]
+    inside, on_image = [], []
+    for (first, end), n in zip(spans, win.image):
+        start = max(first, 0)
+        stop = max(start, min(end, n))
+        inside.append(slice(start - first, stop - first))
+        on_image.append(slice(start, stop))
+    return (slice(None), *inside), (slice(None), *on_image)
+
+
+def rows_of(array, block):
+    """The part of a contiguous array that a block is, as a matrix: a view."""
+    samples, rows = block
+    return array[samples, rows].reshape(-1, array.shape[-1])

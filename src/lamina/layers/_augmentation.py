@@ -1,0 +1,66 @@
+"""What layers that change images at random have in common."""
+
+from lamina.layers._spatial import Spatial
+
+
+class Augmentation(Spatial):
+    """A layer that changes images (batch, height, width, channels) in training, and only there.
+
+    What is random is drawn once per image, on the host; the images are changed where they lie.
+    A subclass defines ``augment``.
+
+    Args:
+        seed: makes the changes repeatable on their own.
+        data_format: "channels_last" or "channels_first"; None is "channels_last".
+    """
+
+    rank = 2
+
+    def __init__(self, seed=None, data_format=None, **kwargs):
+        super().__init__(data_format, **kwargs)
+        self.given_seed = seed
+        if seed is not None:
+            self.seed = seed
+
+    def augment(self, images, random):
+        """``images``, changed by what is drawn from ``random``."""
+        raise NotImplementedError(f"{self} defines no augment(images, random): write one")
+
+    def call(self, inputs, training=False):
+        return self.augment(inputs, self.random()) if training else inputs
+
+    def per_image(self, values, images):
+        """Numbers drawn on the host, one per image, so that they broadcast over ``images``."""
+        dtype = self.backend.dtype_name(images.dtype)
+        return self.backend.asarray(values.reshape(-1, 1, 1, 1), dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.given_seed}
+
+
+def factor_range(owner, name: str, value, low: float, high: float) -> tuple[float, float]:
+    """The range that a factor is drawn from: a pair as it is, one number from its negative on.
+
+    Raises:
+        ValueError: where it does not lie from ``low`` to ``high``.
+    """
+    pair = value if isinstance(value, tuple | list) else (value, value)
+    real = [isinstance(v, int | float) and not isinstance(v, bool) for v in pair]
+    if len(pair) != 2 or not all(real) or not low <= min(pair) <= max(pair) <= high:
+        raise ValueError(
+            f"{owner} needs {name} as one number or a pair of them, from {low:g} to {high:g}, "
+            f"got {value!r}"
+        )
+    if isinstance(value, tuple | list):
+        return float(min(pair)), float(max(pair))
+    return max(low, -abs(float(value))), abs(float(value))
+
+
+def value_range_of(owner, value) -> tuple[float, float]:
+    """The least and the largest value that images have; else a ValueError."""
+    right = isinstance(value, tuple | list) and len(value) == 2
+    if not right or not value[0] < value[1]:
+        raise ValueError(
+            f"{owner} needs value_range as a pair such as (0, 1) or (0, 255), got {value!r}"
+        )
+    return tuple(value)

@@ -1,0 +1,137 @@
+"""Images with other contrast and brightness, or with a part erased, at random in training."""
+
+from lamina import backend, xp
+from lamina.layers._augmentation import Augmentation, factor_range, value_range_of
+
+
+class RandomContrast(Augmentation):
+    """``(inputs - mean) * contrast + mean``, with the mean of each channel of each image.
+
+    Args:
+        factor: the contrast is drawn from 1 - f to 1 + f for one number f, or from 1 - low to
+            1 + high for a pair; numbers from 0 to 1.
+        value_range: the least and the largest value of images, which the result keeps to.
+        seed: as for every augmentation.
+    """
+
+    def __init__(self, factor, value_range=(0, 255), seed=None, **kwargs):
+        super().__init__(seed, **kwargs)
+        low, high = factor_range(self, "factor", factor, 0, 1)
+        self.factor = factor
+        self._contrast = (1.0 - (low if isinstance(factor, tuple | list) else high), 1.0 + high)
+        self.value_range = value_range_of(self, value_range)
+
+    def augment(self, images, random):
+        contrast = random.uniform((images.shape[0],), *self._contrast, "float64")
+        axes = (2, 3) if self.data_format == "channels_first" else (1, 2)
+        mean = xp.mean(images, axis=axes, keepdims=True)
+        out = (images - mean) * self.per_image(contrast, images) + mean
+        return xp.clip(out, *self.value_range)
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor, "value_range": self.value_range}
+
+
+class RandomBrightness(Augmentation):
+    """``inputs + shift * (high - low)`` for values from low to high.
+
+    Args:
+        factor: the shift is drawn from a pair of numbers from -1 (black) to 1 (white), or from -f
+            to f for one number f.
+        value_range: the least and the largest value of images, which the result keeps to.
+        seed: as for every augmentation.
+    """
+
+    def __init__(self, factor, value_range=(0, 255), seed=None, **kwargs):
+        super().__init__(seed, **kwargs)
+        self.factor = factor
+        self._shift = factor_range(self, "factor", factor, -1, 1)
+        self.value_range = value_range_of(self, value_range)
+
+    def augment(self, images, random):
+        low, high = self.value_range
+        shift = random.uniform((images.shape[0],), *self._shift, "float64") * (high - low)
+        return xp.clip(images + self.per_image(shift, images), low, high)
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor, "value_range": self.value_range}
+
+
+class RandomErasing(Augmentation):
+    """A rectangle of an image, erased.
+
+    Zhong et al., "Random erasing data augmentation", 2017.
+
+    Args:
+        factor: the probability for each image, itself drawn from a pair of numbers from 0 to 1, or
+            from 0 to f for one number f.
+        scale: the square of the rectangle's height is drawn from this pair, as a part of the
+            image's; and so is that of its width.
+        fill_value: what is put there: a number, or one per channel; None is noise.
+        value_range: the least and the largest value of images, which the filling keeps to.
+        seed, data_format: as for every augmentation.
+    """
+
+    def __init__(
+        self,
+        factor=1.0,
+        scale=(0.02, 0.33),
+        fill_value=None,
+        value_range=(0, 255),
+        seed=None,
+        data_format=None,
+        **kwargs,
+    ):
+        super().__init__(seed, data_format, **kwargs)
+        self.factor, self.scale = factor, scale
+        self._chance = factor_range(self, "factor", factor, 0, 1)
+        self._area = factor_range(self, "scale", scale, 0, 1)
+        self.fill_value = fill_value
+        self.value_range = value_range_of(self, value_range)
+
+    def augment(self, images, random):
+        host = backend.get("numpy").xp
+        count, (height, width) = images.shape[0], self.spatial(images.shape)
+        inside = random.uniform((count, 1, 1)) < random.uniform((count, 1, 1), *self._chance)
+        for length, shape in ((height, (1, -1, 1)), (width, (1, 1, -1))):
+            side = length * random.uniform((count, 1, 1), *self._area, "float64") ** 0.5
+            start = random.uniform((count, 1, 1), dtype="float64") * (length - side)
+            place = host.arange(length).reshape(shape)
+            inside = inside & (place >= start) & (place < start + side)
+        channel = self._channel_axis()
+        mask = self.backend.asarray(host.expand_dims(inside, axis=channel))
+        return xp.where(mask, self._filling(images, random), images)
+
+    def _filling(self, images, random):
+        """What erased pixels become, so that it broadcasts over ``images``."""
+        low, high = self.value_range
+        host = backend.get("numpy").xp
+        if self.fill_value is None:
+            values = random.normal(tuple(images.shape)) * high
+        else:
+            values = host.asarray(self.fill_value, dtype="float64")
+            shape = [1, 1, 1, 1]
+            shape[self._channel_axis()] = values.size
+            values = values.reshape(shape)
+        dtype = self.backend.dtype_name(images.dtype)
+        return self.backend.asarray(host.clip(values, low, high), dtype)
+
+    def _channel_axis(self) -> int:
+        return 1 if self.data_format == "channels_first" else 3
+
+    def check_input(self, shape):
+        super().check_input(shape)
+        if isinstance(self.fill_value, tuple | list):
+            if shape[self._channel_axis()] not in (None, len(self.fill_value)):
+                raise self.input_error(
+                    f"images with as many channels as its fill_value {self.fill_value}", shape
+                )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "factor": self.factor,
+            "scale": self.scale,
+            "fill_value": self.fill_value,
+            "value_range": self.value_range,
+        }
