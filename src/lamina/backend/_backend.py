@@ -26,8 +26,10 @@ _namespaces: dict[type, object] = {}
 _names: dict[object, str] = {}
 _chosen: "Backend | None" = None
 # os.environ decodes at every look-up, which costs more than making a small array
+_KEY = "LAMINA_BACKEND"
 _environment = getattr(os.environ, "_data", os.environ)
-_KEY = os.environ.encodekey("LAMINA_BACKEND") if _environment is not os.environ else "LAMINA_BACKEND"
+if _environment is not os.environ:
+    _KEY = os.environ.encodekey(_KEY)
 _by_environment: dict[object, "Backend"] = {}
 
 
