@@ -118,6 +118,12 @@ def test_mnist(needs):
     assert load("mnist").main(verbose=0)["accuracy"] >= 0.95
 
 
+def test_mnist_convolution(needs, capsys):
+    needs("mnist-t10k-images-idx3-ubyte.gz", "mnist-t10k-labels-idx1-ubyte.gz")
+    assert load("mnist_convolution").main(verbose=0)["accuracy"] >= 0.98
+    assert "Conv2D" in capsys.readouterr().out
+
+
 def test_newton():
     figures = load("newton").main()
     assert figures["values"][0] == pytest.approx(24.2) and figures["values"][-1] < 1e-18

@@ -5,7 +5,6 @@ Both leave to ``apply``, which does the same for any case, what is not usual: se
 casts, options that are tensors, mixtures of libraries, and errors, which it can tell better.
 """
 
-import itertools
 import re
 
 OPTION_ARRAYS = frozenset(("condition", "indices", "repeats", "rtol"))
@@ -24,20 +23,20 @@ STRAIGHT = """
 
 RECORDED = """
     if not debug.enabled{usual}:
+        tensors = False
 {unwrapped}
         space = {spaces}
-        if space is not None and ({tensors}){alike}:
+        if tensors and space is not None{alike}:
             f = {function}
             try:
                 out = {raw_call}
             except Exception:
                 return {apply}
-            if not (mode.enabled and ({live})):
+            if {constant} or not mode.enabled:
                 return constant(out)
             kind = out.dtype
             plain = kind is FLOAT32 or kind is FLOAT64 or kind not in complex_dtypes(space)
             edges, kept = [], {{}}
-{vertices}
 {edges}
             result = new(Tensor)
             result.data = out
@@ -92,26 +91,28 @@ def write(name, signature, arrays, options, raw_call, rules, straight, recorded)
         source += RECORDED.format(
             usual=usual,
             unwrapped="\n".join(
-                f"        is_{a} = isinstance({a}, Tensor)\n"
-                f"        raw_{a} = {a}.data if is_{a} else {a}"
+                f"        raw_{a}, at_{a} = {a}, None\n"
+                f"        if isinstance({a}, Tensor):\n"
+                f"            raw_{a}, tensors = {a}.data, True\n"
+                f"            if {a}.requires_grad:\n"
+                f"                at_{a} = {a} if {a}._node is None else {a}._node\n"
+                f"        space_{a} = SPACES.get(type(raw_{a}))"
                 for a in arrays
             ),
-            spaces=" or ".join(f"SPACES.get(type(raw_{a}))" for a in arrays),
-            tensors=" or ".join(f"is_{a}" for a in arrays),
-            alike=_alike([f"raw_{a}" for a in arrays] if len(arrays) > 1 else [], also),
+            spaces=" or ".join(f"space_{a}" for a in arrays),
+            alike="".join(
+                f" and (space_{a} is space or type(raw_{a}) in NUMBERS)"
+                for a in arrays
+                if len(arrays) > 1
+            )
+            + _alike(also),
             function=function if name != "getitem" else "None",
             raw_call=among.sub(r"raw_\1", raw_call),
             apply=apply,
-            live=" or ".join(
-                f"(is_{a} and {a}.requires_grad)"
+            constant=" and ".join(
+                f"at_{a} is None"
                 for a, rule in zip(arrays, rules, strict=True)
                 if rule is not None
-            ),
-            vertices="\n".join(
-                f"            at_{a} = None\n"
-                f"            if is_{a} and {a}.requires_grad:\n"
-                f"                at_{a} = {a} if {a}._node is None else {a}._node"
-                for a in arrays
             ),
             edges="\n".join(
                 _edge(a, rule) for a, rule in zip(arrays, rules, strict=True) if rule is not None
@@ -120,11 +121,10 @@ def write(name, signature, arrays, options, raw_call, rules, straight, recorded)
     return f"{source}\n    return {apply}\n"
 
 
-def _alike(*names) -> str:
+def _alike(names) -> str:
     """The source that asks whether values are numbers or of the library ``space``."""
     return "".join(
-        f" and (SPACES.get(type({name})) is space or type({name}) in NUMBERS)"
-        for name in itertools.chain(*names)
+        f" and (SPACES.get(type({name})) is space or type({name}) in NUMBERS)" for name in names
     )
 
 
