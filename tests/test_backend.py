@@ -634,7 +634,7 @@ def test_parts_that_run_together_exchange_in_order(parts, workers, monkeypatch):
         for turn in range(50):
             found[i].append(exchange(turn, (i, turn)))
 
-    backend.together.Together(parts).run(part)
+    backends.together.Together(parts).run(part)
     expected = [[(i, turn) for i in range(parts)] for turn in range(50)]
     assert found == [expected] * parts
 
@@ -642,7 +642,7 @@ def test_parts_that_run_together_exchange_in_order(parts, workers, monkeypatch):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_parts_that_do_not_meet_are_told_and_all_end(workers, monkeypatch):
     monkeypatch.setattr("lamina.config.workers", lambda: workers)
-    together = backend.together
+    together = backends.together
 
     def leaves(i, exchange):
         if i != 1:

@@ -218,9 +218,9 @@ def coupled(dtype=None, front=(), width=600):
     """A network with work enough for its batches to be cut, and rows for it."""
     lamina.utils.set_random_seed(0)
     model = lamina.Sequential(
-        [layers.Input((width,)), *front, layers.Dense(width), layers.BatchNormalization(momentum=0.0),
-         layers.Activation("tanh"), layers.BatchNormalization(scale=False),
-         layers.Dense(1)],
+        [layers.Input((width,)), *front, layers.Dense(width),
+         layers.BatchNormalization(momentum=0.0), layers.Activation("tanh"),
+         layers.BatchNormalization(scale=False), layers.Dense(1)],
         dtype=dtype,
     )  # fmt: skip
     model.compile("sgd", "mse")
