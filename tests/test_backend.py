@@ -312,7 +312,11 @@ def test_subclasses_and_numbers_of_numpy_are_numpys(tmp_path):
         assert backends.of(array) is backends.get("numpy")
 
 
-@pytest.mark.parametrize("value", [1.0, [1.0], "a", None, np.float32, object()], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [1.0, [1.0], "a", None, np.float32, object()],
+    ids=["number", "list", "text", "none", "dtype", "object"],
+)
 def test_what_is_no_array(value):
     assert not backends.is_array(value)
     with pytest.raises(TypeError, match="expected an array"):

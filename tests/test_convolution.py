@@ -431,7 +431,7 @@ def cnn(**options):
 
 
 def test_a_batch_of_images_is_cut_and_any_number_of_workers_gives_the_same(monkeypatch):
-    monkeypatch.setattr("lamina.models.step._WORTH", 1 << 22)
+    monkeypatch.setattr("lamina.models.step.SHARD", 1 << 21)
     x, y = normal(32, 20, 20, 1).astype("float32"), RNG.integers(0, 4, 32)
     before = lamina.config.workers()
     runs = []
@@ -453,7 +453,7 @@ def test_a_prediction_in_shards_is_the_whole_ones(monkeypatch):
     x = normal(32, 20, 20, 1).astype("float32")
     model = cnn()
     whole = model.predict(x, batch_size=32, verbose=0)
-    monkeypatch.setattr("lamina.models.step._WORTH", 1 << 20)
+    monkeypatch.setattr("lamina.models.step.SHARD", 1 << 19)
     np.testing.assert_allclose(model.predict(x, batch_size=32, verbose=0), whole, atol=1e-5)
 
     class Mixing(layers.Layer):  # and what mixes samples, as only one's own layers do, stays whole

@@ -468,6 +468,17 @@ def test_mixed_libraries_are_named(f, wrap):
         f(wrap(b), wrap(a))
 
 
+def test_a_failed_write_changes_nothing():
+    x = Tensor(floats(1, 2))
+    before = x.data
+    with pytest.raises(IndexError):
+        x[5] = 1.0
+    with pytest.raises(ValueError):
+        x[...] = floats(1, 2, 3)
+    assert x.data is before
+    assert_close(before, floats(1, 2))
+
+
 def test_numpys_numbers_go_with_every_library(backend):
     x = Tensor(backend.asarray([1.0, 2.0], "float32"))
     if backend.name.startswith("array_api_strict"):

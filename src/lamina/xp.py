@@ -6,13 +6,15 @@ and the dtypes, are those of the backend that ``lamina.use`` chose, on its devic
 
 from lamina import backend
 from lamina.autograd._namespace import Namespace, standard
-from lamina.autograd._standard import VERSION
+from lamina.autograd._standard import DTYPES, VERSION
 
 __array_api_version__ = VERSION
 _namespace = Namespace(backend.get)
 
 
 def __getattr__(name: str):
+    if name in DTYPES:  # which change with the backend in use
+        return _namespace._constant(name)
     found = _namespace._function(name)
     if found is None:
         return _namespace._constant(name)

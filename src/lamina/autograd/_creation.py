@@ -18,6 +18,7 @@ from lamina.autograd._unruled import (
     SPACES,
     has_tensor,
     has_tracked,
+    items,
     made,
     namespace_among,
     parts,
@@ -101,12 +102,16 @@ def _asarray(home, tensors):
                 return space.asarray(obj, dtype=dtype)  # and stays where it lies
             out = space.asarray(obj, dtype=dtype, device=device, copy=copy)
             return Tensor._of(out) if tensors else out
+        if type(obj) in NUMBERS:
+            place = home()
+            device = place.device if device is None else device
+            with _scope(place):
+                out = place.xp.asarray(obj, dtype=dtype, device=device, copy=copy)
+            return Tensor._of(out) if tensors else out
         if isinstance(obj, Tensor):
             return _tensor_as(obj, dtype, device, copy)
         if mode.enabled and has_tracked((obj,)):
-            raise NotImplementedError(
-                "a list of tensors that require gradients becomes an array by lamina.xp.stack"
-            )
+            return _tensor_as(_stacked(obj, dtype), None, device, None)
         place = home()
         space = namespace_among((obj,), place.xp)
         constant = tensors or has_tensor((obj,))
@@ -117,6 +122,24 @@ def _asarray(home, tensors):
         return Tensor._of(out) if constant else out
 
     return asarray
+
+
+def _stacked(obj, dtype):
+    """A nested list with tensors that require gradients among its numbers, as one tensor."""
+    values = list(items((obj,)))
+    first = next(value for value in values if isinstance(value, Tensor))
+    space = backend.namespace(first.data)
+    if dtype is None:
+        dtype = space.result_type(*map(raw, values))
+
+    def stack(part):
+        if isinstance(part, list | tuple):
+            return function("stack")([stack(p) for p in part])
+        if isinstance(part, Tensor) or backend.is_array(part):
+            return function("astype")(part, dtype)
+        return space.asarray(part, dtype=dtype, device=first.device)
+
+    return stack(obj)
 
 
 def _tensor_as(x, dtype, device, copy):

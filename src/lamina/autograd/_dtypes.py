@@ -34,10 +34,15 @@ class iinfo_object:
     dtype: object
 
 
+@functools.cache
+def _module(kind):
+    """The name of the library that a dtype of this type, or a dtype that is a type, is from."""
+    return kind.__module__.partition(".")[0]
+
+
 def _library(dtype, home):
     """The raw namespace that a dtype belongs to, ``home`` where that may be."""
-    kind = dtype if isinstance(dtype, type) else type(dtype)
-    module = kind.__module__.partition(".")[0]
+    module = _module(dtype if isinstance(dtype, type) else type(dtype))
     name = NAMES.get(home)
     if module == name or (module == "numpy" and name == "cupy"):
         return home
@@ -47,12 +52,18 @@ def _library(dtype, home):
     return home
 
 
+_no_arrays = set()  # types of dtypes
+
+
 def _asked(what, home):
     """An array or dtype as (its dtype, the raw namespace to ask)."""
+    if isinstance(what, type) or type(what) in _no_arrays:
+        return what, _library(what, home)
     if isinstance(what, Tensor):
         what = what.data
     if backend.is_array(what):
         return what.dtype, backend.namespace(what)
+    _no_arrays.add(type(what))
     return what, _library(what, home)
 
 

@@ -322,6 +322,12 @@ _DIRECT = {
     },
     "reshape": {"x": lambda xp, t, shape, x_shape: xp.reshape(t, shape)},
     "broadcast_to": {"x": lambda xp, t, shape: xp.broadcast_to(t, shape)},
+    "expand_dims": {"x": lambda xp, t, shape, x_shape: xp.reshape(t, shape)},
+    "squeeze": {"x": lambda xp, t, shape, x_shape: xp.reshape(t, shape)},
+    "matrix_transpose": {"x": lambda xp, t, shape: xp.matrix_transpose(t)},
+    "permute_dims": {"x": lambda xp, t, shape, axes: xp.permute_dims(t, axes)},
+    "getitem": {"x": lambda xp, t, shape, x_shape, key: t[key]},
+    "setitem_zeros": {"x": lambda xp, t, shape, key: xp.setitem_zeros(t, key, shape)},
 }
 
 

@@ -291,7 +291,9 @@ def of_list(name: str):
         if not raws:
             raise ValueError(f"{name} needs at least one array, got none")
         xp = backend.namespace(raws[0])
-        refuse_libraries(name, xp, raws)
+        for array in raws:
+            if SPACES.get(type(array)) is not xp:
+                refuse_libraries(name, xp, raws)
         try:
             out = getattr(xp, name)(raws, axis=axis)
         except Exception:

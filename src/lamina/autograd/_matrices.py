@@ -74,7 +74,7 @@ def hessian(f, argnums: int | tuple[int, ...] = 0):
         array([[ 6.,  0.],
                [ 0., 12.]])
     """
-    return jacobian(jacobian(f, argnums), argnums, "forward")
+    return jacobian(jacobian(f, argnums), argnums)
 
 
 def hvp(f, primals, tangents):

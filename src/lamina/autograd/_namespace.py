@@ -82,14 +82,14 @@ class Namespace:
 
     def _constant(self, name: str):
         """The constant or dtype ``name`` of the backend."""
-        if name in CONSTANTS:
-            return CONSTANTS[name]
-        if name.startswith("_"):
-            raise AttributeError(name)
         if name in DTYPES or name in HALVES:
             found = getattr(self._home().xp, name, None)
             if found is not None:
                 return found
+        if name in CONSTANTS:
+            return CONSTANTS[name]
+        if name.startswith("_"):
+            raise AttributeError(name)
         raise self._unknown(name)
 
     def _unknown(self, name) -> AttributeError:

@@ -102,7 +102,11 @@ def write(name, signature, arrays, options, raw_call, rules, straight, recorded)
             function=function if name != "getitem" else "None",
             raw_call=among.sub(r"raw_\1", raw_call),
             apply=apply,
-            live=" or ".join(f"(is_{a} and {a}.requires_grad)" for a in arrays),
+            live=" or ".join(
+                f"(is_{a} and {a}.requires_grad)"
+                for a, rule in zip(arrays, rules, strict=True)
+                if rule is not None
+            ),
             vertices="\n".join(
                 f"            at_{a} = None\n"
                 f"            if is_{a} and {a}.requires_grad:\n"

@@ -57,16 +57,26 @@ def without_rule(name: str):
     alike = "".join(
         f" and (type({a}) in NUMBERS or SPACES.get(type({a})) is space)" for a in arrays[1:]
     )
-    # what is raw goes straight to the raw function: three look-ups more than calling it
+    unwrap, result = "", "out"
+    if name in CONSTANT:
+        unwrap = "    tensors = False\n" + "".join(
+            f"    if isinstance({a}, Tensor):\n        {a} = {a}.data\n        tensors = True\n"
+            for a in arrays
+        )
+        result = ("wrap" if name == "nonzero" else "constant") + "(out) if tensors else out"
+    # of one library, arrays go straight to its function: a few look-ups more than calling it
     body = f"""
+    given = ({listed})
+{unwrap}
     space = SPACES.get(type({arrays[0]}))
     if space is not None{alike}:
         try:
-            return {space}.{name}({call})
+            out = {space}.{name}({call})
         except Exception:
             refuse_mixture(NAME, ({listed}))
             raise
-    return slow(NAME, ({listed}), lambda space, {listed}: {space}.{name}({call}))
+        return {result}
+    return slow(NAME, given, lambda space, {listed}: {space}.{name}({call}))
 """
     if name in CONSTANT:
         about = "which is constant with respect to its arguments: no gradient flows through it."
@@ -79,6 +89,9 @@ def without_rule(name: str):
         f"The standard's ``{name}``, {about}",
         SPACES=SPACES,
         NUMBERS=NUMBERS,
+        Tensor=Tensor,
+        constant=Tensor._of,
+        wrap=wrap,
         NAME=name,
         whole=backend.whole,
         refuse_mixture=refuse_mixture,

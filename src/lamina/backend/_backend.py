@@ -25,6 +25,12 @@ _backends: dict[tuple[str, str], "Backend"] = {}
 _namespaces: dict[type, object] = {}
 _names: dict[object, str] = {}
 _chosen: "Backend | None" = None
+# os.environ decodes at every look-up, which costs more than making a small array
+_KEY = "LAMINA_BACKEND"
+_environment = getattr(os.environ, "_data", os.environ)
+if _environment is not os.environ:
+    _KEY = os.environ.encodekey(_KEY)
+_by_environment: dict[object, "Backend"] = {}
 
 
 class Backend:
@@ -153,7 +159,12 @@ def get(identifier=None) -> Backend:
     if identifier is None:
         if _chosen is not None:
             return _chosen
-        identifier = os.environ.get("LAMINA_BACKEND") or "numpy"
+        found = _by_environment.get(_environment.get(_KEY))
+        if found is not None:
+            return found
+        found = get(os.environ.get("LAMINA_BACKEND") or "numpy")
+        _by_environment[_environment.get(_KEY)] = found
+        return found
     if isinstance(identifier, Backend):
         return identifier
     if not isinstance(identifier, str):

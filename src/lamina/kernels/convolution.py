@@ -15,12 +15,11 @@ import functools
 import math
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from lamina.kernels.activations import FUSED, is_floating
 from lamina.kernels.constants import ones
 from lamina.kernels.depthwise import depthwise_parts
-from lamina.kernels.windows import blocks, from_the_other_side, part_seen, rows_of
+from lamina.kernels.windows import blocks, from_the_other_side, part_seen, rows_of, seen_at
 from lamina.ops._op import kernel
 from lamina.ops.convolution import conv_windows, depthwise_windows, image_windows
 
@@ -145,7 +144,8 @@ def finisher(bias, activation):
     def finish_of(out):
         along = bias
         if bias is not None and out.ndim > 3:
-            along = np.broadcast_to(bias, out.shape[-2:]).copy()
+            along = np.empty(out.shape[-2:], out.dtype)
+            along[...] = bias
 
         def finish(part):
             if along is not None:
@@ -216,7 +216,7 @@ def _summed_in_turns(block, x, matrix, win, out):
         many = -(-(total.shape[1] - turn) // k)
         shape, strides = (many, k * channels), (k * step, to_next_channel)
         for sample, into in zip(part, total):
-            np.matmul(as_strided(sample[turn:], shape, strides), matrix, out=into[turn::k])
+            np.matmul(seen_at(sample[turn:], shape, strides), matrix, out=into[turn::k])
 
 
 def _matched_by_place(block, x, g, win, dw):
@@ -267,10 +267,10 @@ def _columns(block, x, win):
     to_next_place = [a * b for a, b in zip(steps, win.dilation)]
     if channels * size[-1] < _SHORT and math.prod(size) > 1:
         shape = (*size, channels, len(x), *count)
-        seen = as_strided(x, shape, (*to_next_place, cs, ns, *to_next_window))
+        seen = seen_at(x, shape, (*to_next_place, cs, ns, *to_next_window))
         return seen.reshape(math.prod(size) * channels, -1).T
     shape = (len(x), *count, *size, channels)
-    seen = as_strided(x, shape, (ns, *to_next_window, *to_next_place, cs))
+    seen = seen_at(x, shape, (ns, *to_next_window, *to_next_place, cs))
     return seen.reshape(-1, math.prod(size) * channels)
 
 

@@ -12,9 +12,8 @@ import itertools
 import math
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
-from lamina.kernels.windows import blocks, from_the_other_side, part_seen
+from lamina.kernels.windows import blocks, from_the_other_side, part_seen, seen_at
 from lamina.ops._windows import Windows
 
 _PIECE = 1 << 17  # numbers of the result that are done together
@@ -89,7 +88,7 @@ def _seen(x, shape, win):
     if win.strides[-1] != 1:
         row = ((width, channels), (to_windows[-1], to_next_channel))
     strides = (batch, *to_windows[:-1], *to_places, *row[1])
-    return as_strided(x, (*lead, *win.size, *row[0]), strides)
+    return seen_at(x, (*lead, *win.size, *row[0]), strides)
 
 
 def _matched(x, g, win):

@@ -1,6 +1,7 @@
 """Going through the windows of a batch block by block, on NumPy."""
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from lamina.ops._windows import Windows
 
@@ -84,6 +85,16 @@ def overlap(block, win):
         inside.append(slice(start - first, stop - first))
         on_image.append(slice(start, stop))
     return (slice(None), *inside), (slice(None), *on_image)
+
+
+def seen_at(x, shape, strides):
+    """A view of such a shape, whose steps along its axes are so many bytes; not to be written to.
+
+    As NumPy's ``as_strided``, at a tenth of the price where x is one piece of memory.
+    """
+    if x.flags.c_contiguous and x.size:
+        return np.ndarray(shape, x.dtype, x, 0, strides)
+    return as_strided(x, shape, strides)
 
 
 def rows_of(array, block):

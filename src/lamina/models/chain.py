@@ -96,17 +96,50 @@ def chain_of(model, loss, trained) -> Chain | None:
     joined = _joined(links[-1], ends)
     if joined is not None:
         links, ends = [*links[:-1], *joined[:-1]], joined[-1]
+    found = _with_kernels(model, [*links, ends])
+    if found is None:
+        return None
+    *inner, (loss_kernel, _, loss_options) = found
+    loss_of_chain = (loss_kernel, loss_options)
+    return Chain(model.backend.xp, inner, loss_of_chain, joined is not None, trained)
+
+
+def forward_of(model):
+    """What a model is when it is only used: a function of a raw batch, or None for the tape's.
+
+    It gives None, too, for a batch that some kernel declines.
+    """
+    links = links_of(model)
+    found = _with_kernels(model, _pooled_first(links)) if links else None
+    if found is None:
+        return None
+    xp = model.backend.xp
+    ready = [(k, parameters, options, (False,) * (1 + len(parameters)))
+             for k, parameters, options in found]  # fmt: skip
+
+    def forward(x):
+        for kernel, parameters, options, needs in ready:
+            arrays = [None if p is None else p.data for p in parameters]
+            done = kernel(xp, needs, x, *arrays, **options)
+            if done is NotImplemented:
+                return None
+            x = done[0]
+        return x
+
+    return forward
+
+
+def _with_kernels(model, links):
+    """Links with the kernel in each op's place, all options said; None where one has no kernel."""
     name = backend.name(model.backend.xp)
     found = []
-    for op, parameters, options in [*links, ends]:
+    for op, parameters, options in links:
         kernels = KERNELS.get(getattr(op, "__name__", None), {})
         kernel = kernels.get(name) or kernels.get("portable")
         if kernel is None or not hasattr(op, "definition"):
             return None
         found.append((kernel, parameters, {**op.defaults, **options}))
-    *inner, (loss_kernel, _, loss_options) = found
-    loss_of_chain = (loss_kernel, loss_options)
-    return Chain(model.backend.xp, inner, loss_of_chain, joined is not None, trained)
+    return found
 
 
 _PLAIN = {"axis": -1, "from_logits": False, "ignore_class": None, "label_smoothing": 0.0}

@@ -1,4 +1,4 @@
-"""A network used, not trained: large batches are shared among threads, sample by sample alike."""
+"""A network used, not trained: on NumPy without a tape, large batches shared among threads."""
 
 from lamina import backend
 from lamina.autograd import _debug as debug
@@ -6,36 +6,69 @@ from lamina.autograd import no_grad
 from lamina.layers._holder import Structure
 from lamina.layers._passes import Pass
 from lamina.models import step
+from lamina.models.chain import forward_of
 
 
 def outputs_of(model, x):
     """The raw outputs for a raw batch, without recording.
 
-    A batch is cut as in training, by what it takes to compute and not by the number of threads. It
-    stays whole where a layer is not the library's own, which may mix the samples of a batch.
+    A batch is cut by what it takes to compute and not by the number of threads, into as many shards
+    as are worth it: small ones stay in the processor's cache. It stays whole where a layer is not
+    the library's own, which may mix the samples of a batch.
     """
-    shards = _shards(model, x.shape[0])
-    if len(shards) > 1:
-        parts = [None] * len(shards)
-
-        def run(i):
-            with no_grad(), Pass():
-                parts[i] = model(x[shards[i]]).data
-
-        with backend.blas.one_thread():
-            backend.workers.run(run, len(shards))
-        return backend.namespace(x).concat(parts, axis=0)
-    with Pass():
-        return model(x).data
-
-
-def _shards(model, rows) -> list:
     if model.backend.name != "numpy" or debug.enabled or not model.built:
-        return [slice(0, rows)]
-    known = getattr(model, "_forward_work", (None, 0))
-    if known[0] != Structure.version:
+        return _by_the_layers(model, x)
+    plan = vars(model).get("_plan")
+    if plan is None or plan.version != Structure.version:
+        plan = model._plan = _Plan(model)
+    rows = x.shape[0]
+    total = rows * plan.work
+    shards = min(rows, total // step.SHARD)
+    if shards < 2:
+        if not step.TRIFLE < total < step.ALONE:
+            return plan.outputs(x)
+        with backend.blas.one_thread():
+            return plan.outputs(x)
+    edges = [rows * i // shards for i in range(shards + 1)]
+    parts = [None] * shards
+
+    def run(i):
+        with no_grad():
+            parts[i] = plan.outputs(x[edges[i] : edges[i + 1]])
+
+    with backend.blas.one_thread():
+        backend.workers.run(run, shards)
+    return backend.namespace(x).concat(parts, axis=0)
+
+
+class _Plan:
+    """How a model is used, until its structure changes.
+
+    Attributes:
+        work: products that a sample takes; 0 where batches must not be cut.
+    """
+
+    def __init__(self, model):
         layers = model.layers_within()
         ours = all(type(layer).__module__.startswith("lamina.") for layer in layers)
-        work = sum(layer.multiplications() for layer in layers) if ours else 0
-        known = model._forward_work = Structure.version, work
-    return step.cut(rows, 1, known[1])
+        self.version = Structure.version
+        self.work = sum(layer.multiplications() for layer in layers) if ours else 0
+        self._model = model
+        # with axes of any length every layer must see for itself if its input fits
+        self._forward = forward_of(model) if ours and None not in model._input_shape[1:] else None
+
+    def outputs(self, x):
+        model = self._model
+        if self._forward is not None:
+            if x.shape[1:] != model._accepted:
+                model.check_input(x.shape)
+                model._accepted = x.shape[1:]
+            out = self._forward(x)
+            if out is not None:
+                return out
+        return _by_the_layers(model, x)
+
+
+def _by_the_layers(model, x):
+    with Pass():
+        return model(x).data

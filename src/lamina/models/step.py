@@ -19,10 +19,11 @@ from lamina.losses import prepare
 from lamina.models.chain import chain_of
 
 # Work is counted in products of a parameter and a number, a third of a step's multiplications.
-_TRIFLE = 1 << 18  # below this much work, matrix products never start threads of their own
-_ALONE = 1 << 25  # below this much, threads gain little, and on a busy machine lose everything
-_WORTH = 1 << 26  # least of two shards: below, one is done before a thread has woken to help
+TRIFLE = 1 << 18  # below this much work, matrix products never start threads of their own
+ALONE = 1 << 25  # below this much, threads gain little, and on a busy machine lose everything
+SHARD = 1 << 25  # least of a shard: below, one is done before a thread has woken to help
 _USES = 64  # least times that a shard takes every parameter, since its gradients must be added
+_ROWS = 128  # rows in a shard where there are more than four of them
 _SHARDS = 8  # most shards of a batch
 _TOGETHER = 2  # most of one whose shards wait for one another
 _GRADIENTS = 1 << 28  # most bytes that the shards' gradients may take together
@@ -39,8 +40,8 @@ def cut(rows: int, numbers: int, work: int | None = None, most: int = _SHARDS) -
     """
     total = rows * (numbers if work is None else work)
     uses = total // max(1, numbers)
-    shards = min(uses // _USES, max(4, uses // (2 * _USES)), most, rows)
-    shards = min(shards, total // (_WORTH // 2), _GRADIENTS // (4 * max(1, numbers)))
+    shards = min(uses // _USES, max(4, rows // _ROWS), most, rows)
+    shards = min(shards, total // SHARD, _GRADIENTS // (4 * max(1, numbers)))
     if shards < 2:
         return [slice(0, rows)]
     edges = [rows * i // shards for i in range(shards + 1)]
@@ -106,7 +107,7 @@ class Step:
         total = None if weights is None and not self._masks else self._total(y, weights)
         plan = self._cuts.get(rows)
         if plan is None:
-            quiet = self._steady and _TRIFLE < rows * self._work < _ALONE
+            quiet = self._steady and TRIFLE < rows * self._work < ALONE
             most = _TOGETHER if self._coupled else _SHARDS
             plan = self._cuts[rows] = cut(rows, self._numbers, self._work, most), quiet
         shards, quiet = plan
