@@ -623,3 +623,51 @@ def test_keep_memory(settings):
     assert config.keep_memory() is False
     config.set_keep_memory(True)
     assert config.keep_memory() is True
+
+
+# ---- parts that meet -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("parts", [2, 3, 5])
+def test_parts_that_run_together_exchange_in_order(parts, workers, monkeypatch):
+    monkeypatch.setattr("lamina.config.workers", lambda: workers)
+    found = [[] for _ in range(parts)]
+
+    def part(i, exchange):
+        for turn in range(50):
+            found[i].append(exchange(turn, (i, turn)))
+
+    backends.together.Together(parts).run(part)
+    expected = [[(i, turn) for i in range(parts)] for turn in range(50)]
+    assert found == [expected] * parts
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_parts_that_do_not_meet_are_told_and_all_end(workers, monkeypatch):
+    monkeypatch.setattr("lamina.config.workers", lambda: workers)
+    together = backends.together
+
+    def leaves(i, exchange):
+        if i != 1:
+            exchange("a", i)
+
+    def crosses(i, exchange):
+        exchange("a", i)
+        exchange("b" if i == 2 else "c", i)
+
+    def once_more(i, exchange):
+        for _ in range(1 + (i == 0)):
+            exchange("a", i)
+
+    for part in (leaves, crosses, once_more):
+        with pytest.raises(together.Apart, match="did not meet at"):
+            together.Together(3).run(part)
+
+    def fails(i, exchange):
+        if i == 2:
+            raise KeyError("why")
+        exchange("a", i)
+
+    with pytest.raises(KeyError, match="why"):
+        together.Together(3).run(fails)

@@ -214,25 +214,104 @@ def test_a_step_that_fails_leaves_the_averages():
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_batch_is_normalized_whole_for_any_number_of_workers(set_workers):
+def coupled(dtype=None, front=(), width=600):
+    """A network with work enough for its batches to be cut, and rows for it."""
     lamina.utils.set_random_seed(0)
-    width = 600
-    runs = []
-    x = RNG.normal(size=(256, width)).astype("float32")
-    first = lamina.Sequential(
-        [layers.Input((width,)), layers.Dense(width), layers.BatchNormalization(momentum=0.0),
-         layers.Dense(1)]
+    model = lamina.Sequential(
+        [layers.Input((width,)), *front, layers.Dense(width),
+         layers.BatchNormalization(momentum=0.0), layers.Activation("tanh"),
+         layers.BatchNormalization(scale=False), layers.Dense(1)],
+        dtype=dtype,
     )  # fmt: skip
-    for workers in (1, 2):
-        model = copy.deepcopy(first)
-        model.compile("sgd", "mse")
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(size=(256, width)).astype(dtype or "float32")
+    return model, x, x[:, :1] * 2
+
+
+def shards_of(model, x, y):
+    """The parts of a step, which is not taken."""
+    model._prepare()
+    return model._step.gradients(x, y, None)
+
+
+def test_shards_of_a_batch_have_the_statistics_and_gradients_of_the_whole():
+    model, x, y = coupled("float64")
+    parts = shards_of(model, x, y)
+    assert [part.rows for part in parts] == [128, 128]
+    found = [sum(gradients) for gradients in zip(*[p.gradients for p in parts], strict=True)]
+    outputs = np.concatenate([part.outputs for part in parts])
+    assert [len(part.updates) for part in parts] == [4, 0]
+    model._step._divisible = False
+    (whole,) = shards_of(model, x, y)
+    np.testing.assert_allclose(outputs, whole.outputs, rtol=1e-10, atol=1e-12)
+    for a, b in zip(found, whole.gradients, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-13)
+    kernel = model.get_weights()[0]
+    model.train_on_batch(x, y)
+    hidden = x @ kernel
+    np.testing.assert_allclose(model.layers[1].moving_mean.numpy(), hidden.mean(0), rtol=1e-8)
+    np.testing.assert_allclose(model.layers[1].moving_variance.numpy(), hidden.var(0), rtol=1e-8)
+
+
+def test_training_is_the_same_for_any_number_of_workers(set_workers):
+    runs = []
+    for workers in (1, 2, 3):
+        model, x, y = coupled()
         set_workers(workers)
-        model.train_on_batch(x, x[:, :1])
+        model.fit(x, y, batch_size=128, epochs=3, verbose=0)
+        assert model._step._divisible
         runs.append(model.get_weights())
-    hidden = x @ first.get_weights()[0]
-    np.testing.assert_allclose(runs[0][-1], hidden.var(0), rtol=1e-4)
-    for a, b in zip(*runs, strict=True):
+    for run in runs[1:]:
+        for a, b in zip(runs[0], run, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+class Wayward(layers.Layer):
+    """Goes another way for some samples, or fails for them."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.what = what
+        self.norm = layers.BatchNormalization()
+
+    def call(self, inputs):
+        first = bool(inputs.data[0, 0] > 100)
+        if self.what == "leaves":
+            return inputs if first else self.norm(inputs)
+        if self.what == "crosses":
+            return self.norm(inputs) if first else inputs * 1.0
+        if first and inputs.shape[0] > 1:
+            raise RuntimeError("not this one")
+        return self.norm(inputs)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("what", ["leaves", "crosses"])
+def test_shards_that_part_ways_are_done_as_one(what, workers, set_workers):
+    set_workers(workers)
+    model, x, y = coupled(front=[Wayward(what)])
+    x[0, 0] = 1e3  # a mark on the first shard
+    loss = model.train_on_batch(x, y)
+    assert np.isfinite(loss)
+    assert not model._step._divisible
+    model.train_on_batch(x, y)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_in_one_shard_is_the_error_of_the_step(workers, set_workers):
+    set_workers(workers)
+    model, x, y = coupled(front=[Wayward("fails")])
+    x[0, 0] = 1e3
+    before = model.get_weights()
+    with pytest.raises(RuntimeError, match="not this one"):
+        model.train_on_batch(x, y)
+    for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_batch_renormalization_keeps_the_batch_whole():
+    model, x, y = coupled(front=[layers.BatchNormalization(renorm=True)])
+    assert len(shards_of(model, x, y)) == 1
 
 
 def test_a_frozen_one_is_as_when_the_model_is_used():

@@ -4,7 +4,7 @@ Everything above this room is written against the array API standard and never a
 it is running on. To support another library, look at ``_backend.py`` alone.
 """
 
-from lamina.backend import blas, memory, random, scatter, workers
+from lamina.backend import blas, memory, random, scatter, together, workers
 from lamina.backend._backend import Backend, get, is_array, name, namespace, of, use
 from lamina.backend._whole import spectrum, whole
 from lamina.backend.workers import quiet
@@ -26,6 +26,7 @@ __all__ = [
     "scatter",
     "set_floatx",
     "spectrum",
+    "together",
     "use",
     "whole",
     "workers",

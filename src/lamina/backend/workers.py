@@ -43,6 +43,7 @@ class _Job:
 
 
 _lock = threading.Lock()
+_dispatch = threading.Lock()
 _inboxes: list[queue.SimpleQueue] = []
 _inside = threading.local()
 
@@ -73,6 +74,25 @@ def run(function, parts: int, workers: int | None = None) -> None:
         raise job.error
 
 
+def each_on_its_own(function, parts: int) -> None:
+    """Call ``function(part)`` for all parts at once, each on a thread of its own.
+
+    For parts that wait for one another. It must not raise, and not be called inside a part.
+    """
+    jobs = [_Job(lambda _, part=part: function(part), 1) for part in range(1, parts)]
+    inboxes = _helpers(parts - 1)
+    with _dispatch:  # in one order everywhere, or two runs could wait for each other
+        for inbox, job in zip(inboxes, jobs, strict=True):
+            inbox.put(job)
+    _inside.part = True
+    try:
+        function(0)
+    finally:
+        _inside.part = False
+        for job in jobs:
+            job.finished.get()
+
+
 def _helpers(count: int) -> list[queue.SimpleQueue]:
     with _lock:
         while len(_inboxes) < count:
@@ -101,8 +121,8 @@ def _serve_for_ever(inbox: queue.SimpleQueue) -> None:
 
 def _after_fork() -> None:
     """Threads do not survive a fork: let the child start its own."""
-    global _lock
-    _lock = threading.Lock()
+    global _lock, _dispatch
+    _lock, _dispatch = threading.Lock(), threading.Lock()
     _inboxes.clear()
 
 

@@ -78,29 +78,42 @@ class _Lanes:
 
 
 @kernel("batch_normalization", "numpy")
-def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon):
+def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon, exchange):
     """With c = x - mean, a = gamma / s and n numbers to a channel:
 
-    dx = a * (g - sum(g) / n - c * sum(g * c) / (n * s**2)), dgamma = sum(g * c) / s, dbeta = sum(g)
+        dx = a * (g - sum(g) / n - c * sum(g * c) / (n * s**2))
+        dgamma = sum(g * c) / s
+        dbeta = sum(g)
+
+    Of a shard of a batch mean, s, n and the sums in dx are the batch's; dgamma and dbeta are its
+    own share, which the training loop adds to those of the other shards.
     """
     if not x.size or x.dtype.char not in _KINDS:
-        return portable.batch_normalization(xp, needs, x, gamma, beta, axis=axis, epsilon=epsilon)
+        return portable.batch_normalization(
+            xp, needs, x, gamma, beta, axis=axis, epsilon=epsilon, exchange=exchange
+        )
     lanes = _Lanes(x, axis)
-    n = lanes.count
     rows = x.reshape(lanes.shape)
     out = np.empty_like(rows)
-    mean = lanes.totals(lanes.each(lambda i, b: lanes.sums(rows[b]))) / n
-    means = lanes.spread(mean)
+    own = lanes.totals(lanes.each(lambda i, b: lanes.sums(rows[b]))) / lanes.count
+    owns = lanes.spread(own)
 
     def centre(i, block):
-        centred = np.subtract(rows[block], means[i], out=out[block])
+        centred = np.subtract(rows[block], owns[i], out=out[block])
         return lanes.dots(centred, centred)
 
-    variance = lanes.totals(lanes.each(centre)) / n
+    squares = lanes.totals(lanes.each(centre))
+    n, mean, shift = lanes.count, own, beta
+    if exchange is not None:
+        n, mean, squares = _joined(exchange("moments", (n, own, squares)))
+    variance = squares / n
     inverse = 1.0 / np.sqrt(variance + epsilon)
     factor = inverse if gamma is None else gamma * inverse
+    if exchange is not None:  # so far the shard's own mean was taken off
+        shift = (own - mean) * factor
+        shift = shift if beta is None else shift + beta
     factors = lanes.spread(factor)
-    shifts = None if beta is None else lanes.spread(beta)
+    shifts = None if shift is None else lanes.spread(shift)
 
     def scale(i, block):
         part = out[block]
@@ -114,6 +127,7 @@ def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon):
         g, g_mean, g_variance = gradients
         g = np.zeros_like(rows) if g is None else g.reshape(lanes.shape)
         dx = np.empty_like(rows)
+        means = lanes.spread(mean)
 
         def gather(i, block):
             centred = np.subtract(rows[block], means[i], out=dx[block])
@@ -123,8 +137,11 @@ def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon):
         d_beta, slope = lanes.totals(sums), lanes.totals(dots)
         d_gamma = slope * inverse if needs[1] else None
         if needs[0]:
-            level = d_beta / -n
-            slope *= inverse * inverse / -n
+            level = d_beta
+            if exchange is not None:
+                level, slope = map(sum, zip(*exchange("gradients", (level, slope)), strict=True))
+            level = level / -n
+            slope = slope * (inverse * inverse / -n)
             levels, slopes = lanes.spread(level), lanes.spread(slope)
 
             def combine(i, block):
@@ -143,6 +160,16 @@ def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon):
         return (dx.reshape(x.shape) if needs[0] else None), d_gamma, d_beta if needs[2] else None
 
     return (out.reshape(x.shape), mean, variance), pullback
+
+
+def _joined(shards):
+    """(n, mean, sum of squares around it) of all shards together.
+
+    Chan, Golub, LeVeque, "Algorithms for computing the sample variance", 1983, equation 2.1.
+    """
+    n = sum(count for count, _, _ in shards)
+    mean = sum(count / n * own for count, own, _ in shards)
+    return n, mean, sum(squares + count * (own - mean) ** 2 for count, own, squares in shards)
 
 
 @kernel("standardize", "numpy")

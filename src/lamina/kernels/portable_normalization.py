@@ -75,8 +75,10 @@ def standardize(xp, needs, x, mean, variance, gamma, beta, *, axis, epsilon):
 
 
 @kernel("batch_normalization")
-def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon):
+def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon, exchange):
     """Whitening over all but the channels; the statistics are results too, with gradients."""
+    if exchange is not None:
+        return NotImplemented
     along, others = _channels(x, axis)
     w, mean, variance, inverse, whiten_back = _whitened(xp, x, others, epsilon)
     out, scale_back = _scaling(xp, needs, w, gamma, beta, along, others)

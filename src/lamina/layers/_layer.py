@@ -62,6 +62,7 @@ class Layer(Building):
     """
 
     uses_whole_batch = False  # True where samples of a batch depend on one another in training
+    exchanges = False  # True where they do, but ``call`` asks the other shards for what it needs
     takes_integers = False  # True where inputs are numbers of things, not amounts
     hands_training_on = False  # True where ``call`` gives ``training`` to the layers inside
     takes_several = None  # whether ``call`` takes a list of inputs; None: it does if given one

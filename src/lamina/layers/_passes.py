@@ -25,15 +25,22 @@ class Pass:
     Attributes:
         losses: tensors of one number that layers added to the loss.
         updates: pairs of a parameter and what makes its new array of its old one.
+        exchange: None, or a function (key, value) that gives the values of all shards of the batch,
+            which run side by side, in order.
+        of_shard: whether an update was made from this part of the batch alone.
     """
 
-    __slots__ = ("_before", "_draws", "losses", "shard", "step", "updates")
+    __slots__ = (
+        "_before", "_draws", "exchange", "losses", "of_shard", "shard", "step", "updates",
+    )  # fmt: skip
 
-    def __init__(self, step: int | None = None, shard: int = 0):
+    def __init__(self, step: int | None = None, shard: int = 0, exchange=None):
         self.step = step
         self.shard = shard
+        self.exchange = exchange
         self.losses = []
         self.updates = []
+        self.of_shard = False
         self._draws = None
 
     def __enter__(self):
@@ -85,12 +92,21 @@ def add_loss(loss) -> None:
         _current.value.losses.append(loss)
 
 
-def add_update(parameter, new) -> None:
-    """Note an update in the pass that is running; outside of one it is done at once."""
-    if _current.value is not None:
-        _current.value.updates.append((parameter, new))
-    else:
+def add_update(parameter, new, of_batch=False) -> None:
+    """Note an update in the pass that is running; outside of one it is done at once.
+
+    Args:
+        parameter, new: as in ``Layer.add_update``.
+        of_batch: whether it is that of the whole batch, hence the same in all shards.
+    """
+    current = _current.value
+    if current is None:
         commit([(parameter, new)])
+    elif not of_batch:
+        current.of_shard = True
+        current.updates.append((parameter, new))
+    elif current.shard == 0:
+        current.updates.append((parameter, new))
 
 
 def commit(updates) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 
 from lamina import backend, initializers, xp
 from lamina.autograd import Tensor
+from lamina.layers import _passes
 from lamina.layers._scaled import Scaled
 from lamina.ops.normalization import batch_normalization, standardize
 
@@ -20,7 +21,7 @@ class BatchNormalization(Scaled):
         moving = moving * momentum + statistic * (1 - momentum)
 
     With ``trainable=False`` it uses and keeps the moving averages in training too. Batches are
-    normalized whole, whatever the number of workers.
+    normalized as a whole, whatever the number of workers.
 
     Args:
         axis: the axis of the channels, counted with the batch as 0.
@@ -96,6 +97,11 @@ class BatchNormalization(Scaled):
         """Whether samples depend on one another in training: where it is not frozen."""
         return self.trainable
 
+    @property
+    def exchanges(self) -> bool:
+        """Whether shards of a batch may run side by side, each with the statistics of all."""
+        return not self.renorm
+
     def build(self, input_shape):
         shape = (input_shape[self.axis],)
         self.add_scale(shape)
@@ -115,7 +121,11 @@ class BatchNormalization(Scaled):
         if not (training and self.trainable) or not math.prod(inputs.shape):
             mean, variance = self.moving_mean, self.moving_variance
             return standardize(inputs, mean, variance, self.gamma, self.beta, **options)
-        if math.prod(inputs.shape) == inputs.shape[self.axis]:
+        current = _passes.current()
+        exchange = None if current is None else current.exchange
+        if exchange is not None:  # every shard's mathematics, at the same place of the network
+            options["exchange"] = lambda what, value: exchange((self.name, what), value)
+        elif math.prod(inputs.shape) == inputs.shape[self.axis]:
             self._warn_of_one()
         if self.renorm:
             return self._renormalized(inputs, options)
@@ -126,7 +136,9 @@ class BatchNormalization(Scaled):
 
     def _average(self, parameter, value, momentum) -> None:
         value = value.data if isinstance(value, Tensor) else value
-        self.add_update(parameter, lambda old: old * momentum + value * (1.0 - momentum))
+        _passes.add_update(
+            parameter, lambda old: old * momentum + value * (1.0 - momentum), of_batch=True
+        )
 
     def _renormalized(self, inputs, options):
         """``((inputs - mean) / stddev * r + d) * gamma + beta``, r and d constants.
@@ -147,9 +159,10 @@ class BatchNormalization(Scaled):
         self._average(self.renorm_stddev, stddev, self.renorm_momentum)
         self._average(self.moving_mean, mean, self.momentum)
         self._average(self.moving_stddev, stddev, self.momentum)
-        self.add_update(
+        _passes.add_update(
             self.moving_variance,
             lambda _: space.clip(self.moving_stddev.data**2 - self.epsilon, 0.0, None),
+            of_batch=True,
         )
         along = [1] * len(inputs.shape)
         along[self.axis] = -1

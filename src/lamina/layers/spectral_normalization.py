@@ -4,6 +4,7 @@ import copy
 
 from lamina import initializers, xp
 from lamina.autograd import Tensor
+from lamina.layers import _passes
 from lamina.layers._layer import Layer
 from lamina.layers._options import whole_number
 
@@ -64,7 +65,7 @@ class SpectralNormalization(Layer):
             v = _unit(xp.matmul(u, xp.matrix_transpose(known)))
             u = _unit(xp.matmul(v, known))
         if training:
-            self.add_update(self.vector_u, lambda _: u)
+            _passes.add_update(self.vector_u, lambda _: u, of_batch=True)  # of the kernel, in truth
         sigma = xp.sum(xp.matmul(v, matrix) * u)
         return kernel / xp.maximum(sigma, 1e-12)  # a kernel of zeros stays one
 

@@ -25,20 +25,22 @@ SHARD = 1 << 25  # least of a shard: below, one is done before a thread has woke
 _USES = 64  # least times that a shard takes every parameter, since its gradients must be added
 _ROWS = 128  # rows in a shard where there are more than four of them
 _SHARDS = 8  # most shards of a batch
+_TOGETHER = 2  # most of one whose shards wait for one another
 _GRADIENTS = 1 << 28  # most bytes that the shards' gradients may take together
 
 
-def cut(rows: int, numbers: int, work: int | None = None) -> list[slice]:
+def cut(rows: int, numbers: int, work: int | None = None, most: int = _SHARDS) -> list[slice]:
     """The shards of a batch.
 
     Args:
         rows: samples in the batch.
         numbers: how many numbers the model's parameters have.
         work: how many products of one of them a sample takes; None is each once.
+        most: shards there may be.
     """
     total = rows * (numbers if work is None else work)
     uses = total // max(1, numbers)
-    shards = min(uses // _USES, max(4, rows // _ROWS), _SHARDS, rows)
+    shards = min(uses // _USES, max(4, rows // _ROWS), most, rows)
     shards = min(shards, total // SHARD, _GRADIENTS // (4 * max(1, numbers)))
     if shards < 2:
         return [slice(0, rows)]
@@ -87,9 +89,10 @@ class Step:
         layers = model.layers_within()
         self._numbers = sum(p.size for p in self.parameters)
         self._work = sum(layer.multiplications() for layer in layers)
-        whole = any(layer.uses_whole_batch for layer in layers)
+        coupled = [layer for layer in layers if layer.uses_whole_batch]
         self._steady = self._place.name == "numpy"
-        self._divisible = self._steady and not whole
+        self._divisible = self._steady and all(layer.exchanges for layer in coupled)
+        self._coupled = bool(coupled)
         self._cuts = {}
         self._version = Structure.version
         return True
@@ -105,22 +108,16 @@ class Step:
         plan = self._cuts.get(rows)
         if plan is None:
             quiet = self._steady and TRIFLE < rows * self._work < ALONE
-            plan = self._cuts[rows] = cut(rows, self._numbers, self._work), quiet
+            most = _TOGETHER if self._coupled else _SHARDS
+            plan = self._cuts[rows] = cut(rows, self._numbers, self._work, most), quiet
         shards, quiet = plan
         if len(shards) == 1 or not (self._divisible and self._per_sample) or self._mixes:
             whole = self._quiet_shard if quiet else self._shard
             parts = [whole(x, y, weights, rows, total, 0)]
         else:
-            parts = [None] * len(shards)
-
-            def run(i):
-                some = shards[i]
-                w = None if weights is None else weights[some]
-                parts[i] = self._shard(x[some], y[some], w, rows, total, i)
-
-            with backend.blas.one_thread():
-                backend.workers.run(run, len(shards))
-            if any(part.has_added or part.updates for part in parts):  # of the batch, not a sample
+            parts = self._divided(shards, x, y, weights, rows, total)
+            # What was found of the batch, not of a sample, shards cannot find.
+            if parts is None or any(part.has_added for part in parts):
                 self._divisible = False
                 parts = [self._shard(x, y, weights, rows, total, 0)]
         if self._penalized:
@@ -128,11 +125,30 @@ class Step:
         self.number += 1
         return parts
 
+    def _divided(self, shards, x, y, weights, rows, total):
+        """The parts of a batch that is cut; None where it cannot be."""
+        parts = [None] * len(shards)
+
+        def run(i, exchange=None):
+            some = shards[i]
+            w = None if weights is None else weights[some]
+            parts[i] = self._shard(x[some], y[some], w, rows, total, i, exchange)
+
+        with backend.blas.one_thread():
+            if not self._coupled:
+                backend.workers.run(run, len(shards))
+                return parts
+            try:
+                backend.together.Together(len(shards)).run(run)
+            except backend.together.Apart:
+                return None
+        return parts
+
     def _quiet_shard(self, *batch) -> Part:
         with backend.blas.one_thread():
             return self._shard(*batch)
 
-    def _shard(self, x, y, weights, rows, total, index) -> Part:
+    def _shard(self, x, y, weights, rows, total, index, exchange=None) -> Part:
         part = Part()
         part.rows = x.shape[0]
         part.targets = y
@@ -145,7 +161,7 @@ class Step:
             except MemoryError:
                 pass  # the tape, which runs out as well, can tell in which layer
             self._chain = None
-        with Pass(self.number, index) as current:
+        with Pass(self.number, index, exchange) as current:
             outputs = self.model(x, training=True)
             if not outputs.requires_grad:
                 raise ValueError(self._nothing_to_train())
@@ -166,7 +182,7 @@ class Step:
             part.loss = part.loss + _raw(loss)
             if getattr(loss, "requires_grad", False):
                 roots.append((loss, backend.namespace(loss.data).ones_like(loss.data)))
-        part.has_added = bool(current.losses)
+        part.has_added = bool(current.losses) or current.of_shard
         part.updates = current.updates
         found = sweep(roots)
         part.gradients = [found.get(p) for p in self.parameters]

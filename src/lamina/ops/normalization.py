@@ -13,6 +13,7 @@ The variance is the mean of squared distances from the mean (divided by n, not b
 
 import math
 
+from lamina.backend.together import Apart
 from lamina.ops._op import op
 
 
@@ -37,17 +38,22 @@ def standardize(xp, x, mean, variance, gamma=None, beta=None, *, axis=-1, epsilo
 
 
 @op
-def batch_normalization(xp, x, gamma=None, beta=None, *, axis=-1, epsilon=1e-3):
+def batch_normalization(xp, x, gamma=None, beta=None, *, axis=-1, epsilon=1e-3, exchange=None):
     """``standardize`` by the batch's own statistics: of each channel over everything else.
 
     Args:
         x, gamma, beta, axis, epsilon: as in ``standardize``.
+        exchange: None; the training loop's, where x is one of several shards of a batch: a function
+            (key, value) that gives the values of all of them. Then the statistics are the batch's,
+            and there is a kernel alone: mathematics of one shard cannot tell the others' gradients.
 
     Returns:
         (out, mean, variance): the shape of ``x``, and twice (channels,).
 
     Source: Ioffe and Szegedy, "Batch normalization", 2015, algorithm 1.
     """
+    if exchange is not None:
+        raise Apart("a shard of a batch has no second derivatives")
     channels = x.shape[axis]
     along = _along(x.ndim, axis, channels)
     over = tuple(i for i in range(x.ndim) if i != axis % x.ndim)
