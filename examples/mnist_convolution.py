@@ -1,7 +1,7 @@
 """The MNIST digits with a convolutional network: 98 % of unseen digits in half a minute.
 
-    python examples/mnist_convolution.py           # a sample of 8,000 digits to train, 2,000 to test
-    python examples/mnist_convolution.py --full    # all 60,000 and 10,000, downloaded once
+    python examples/mnist_convolution.py         # a sample of 8,000 digits to train, 2,000 to test
+    python examples/mnist_convolution.py --full  # all 60,000 and 10,000, downloaded once
 
 The network of ``mnist.py`` sees a row of 784 numbers; this one sees that pixels have neighbours,
 looks for the same strokes everywhere, and needs a tenth of the weights.
