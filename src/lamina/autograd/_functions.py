@@ -286,8 +286,15 @@ def of_list(name: str):
     names = rule.__code__.co_varnames[2 : rule.__code__.co_argcount]
 
     def made(arrays, /, *, axis=0):
-        arrays = tuple(arrays)
-        raws = [a.data if isinstance(a, Tensor) else a for a in arrays]
+        raws, live = [], []
+        tensors = False
+        for index, array in enumerate(arrays):
+            if isinstance(array, Tensor):
+                tensors = True
+                if array.requires_grad:
+                    live.append((index, array))
+                array = array.data
+            raws.append(array)
         if not raws:
             raise ValueError(f"{name} needs at least one array, got none")
         xp = backend.namespace(raws[0])
@@ -299,16 +306,17 @@ def of_list(name: str):
         except Exception:
             refuse_mixture(name, raws)
             raise
-        if not any(isinstance(a, Tensor) for a in arrays):
+        if not tensors:
             return out
+        if not (live and mode.enabled):
+            return Tensor._of(out)
         edges = []
         kept = {"axis": (axis, None), "shapes": ([r.shape for r in raws], None)}
-        if mode.enabled:
-            for index, (array, raw) in enumerate(zip(arrays, raws, strict=True)):
-                if isinstance(array, Tensor) and array.requires_grad:
-                    kept[index] = (index, None)
-                    wanted = tuple(index if n == "index" else n for n in names)
-                    edges.append((vertex_of(array), rule, wanted, raw.shape, raw.dtype))
-        return Tensor._of(out, RuleNode(name, edges, kept, xp) if edges else None)
+        for index, array in live:
+            raw = raws[index]
+            kept[index] = (index, None)
+            wanted = tuple([index if n == "index" else n for n in names])
+            edges.append((vertex_of(array), rule, wanted, raw.shape, raw.dtype))
+        return Tensor._of(out, RuleNode(name, edges, kept, xp))
 
     return named(made, name, f"The standard's ``{name}``, with its derivative.")
