@@ -286,6 +286,16 @@ def of_list(name: str):
     names = rule.__code__.co_varnames[2 : rule.__code__.co_argcount]
 
     def made(arrays, /, *, axis=0):
+        arrays = tuple(arrays)
+        kinds = {*map(type, arrays)}
+        if len(kinds) == 1:  # raw and of one library: straight to its function
+            space = SPACES.get(type(arrays[0]))
+            if space is not None:
+                try:
+                    return getattr(space, name)(arrays, axis=axis)
+                except Exception:
+                    refuse_mixture(name, arrays)
+                    raise
         raws, live = [], []
         tensors = False
         for index, array in enumerate(arrays):
