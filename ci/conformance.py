@@ -101,7 +101,7 @@ def judge(name, found, alone, expected):
     counts = collections.Counter(found.values())
     print(
         f"{name:28}{counts['passed']:5} passed {counts['skipped']:3} skipped "
-        f"{len(shared):3} failed as alone {own:3} failed as lamina means it "
+        f"{len(shared):3} failed as alone {own:3} failed as listed "
         f"{len(strange):3} unexpected   ({len(mended)} fail alone and pass here)",
         flush=True,
     )

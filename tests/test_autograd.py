@@ -435,7 +435,7 @@ def test_constants_and_dtypes_of_the_namespace():
         assert lamina.backend.get().owns(xp.linspace(0.0, 1.0, 3))
         assert xp.float32 == lamina.backend.get().xp.float32
         host = lamina.backend.get("array_api_strict").xp.ones(2)
-        assert str(lamina.backend.of(xp.asarray(host))) == "array_api_strict"
+        assert xp.asarray(host).device == host.device  # and not that in use
 
 
 def test_questions_on_dtypes_go_to_the_tensors_own_library():

@@ -287,7 +287,24 @@ def of_list(name: str):
 
     def made(arrays, /, *, axis=0):
         arrays = tuple(arrays)
-        raws = [a.data if isinstance(a, Tensor) else a for a in arrays]
+        kinds = {*map(type, arrays)}
+        if len(kinds) == 1:  # raw and of one library: straight to its function
+            space = SPACES.get(type(arrays[0]))
+            if space is not None:
+                try:
+                    return getattr(space, name)(arrays, axis=axis)
+                except Exception:
+                    refuse_mixture(name, arrays)
+                    raise
+        raws, live = [], []
+        tensors = False
+        for index, array in enumerate(arrays):
+            if isinstance(array, Tensor):
+                tensors = True
+                if array.requires_grad:
+                    live.append((index, array))
+                array = array.data
+            raws.append(array)
         if not raws:
             raise ValueError(f"{name} needs at least one array, got none")
         xp = backend.namespace(raws[0])
@@ -299,16 +316,17 @@ def of_list(name: str):
         except Exception:
             refuse_mixture(name, raws)
             raise
-        if not any(isinstance(a, Tensor) for a in arrays):
+        if not tensors:
             return out
+        if not (live and mode.enabled):
+            return Tensor._of(out)
         edges = []
         kept = {"axis": (axis, None), "shapes": ([r.shape for r in raws], None)}
-        if mode.enabled:
-            for index, (array, raw) in enumerate(zip(arrays, raws, strict=True)):
-                if isinstance(array, Tensor) and array.requires_grad:
-                    kept[index] = (index, None)
-                    wanted = tuple(index if n == "index" else n for n in names)
-                    edges.append((vertex_of(array), rule, wanted, raw.shape, raw.dtype))
-        return Tensor._of(out, RuleNode(name, edges, kept, xp) if edges else None)
+        for index, array in live:
+            raw = raws[index]
+            kept[index] = (index, None)
+            wanted = tuple([index if n == "index" else n for n in names])
+            edges.append((vertex_of(array), rule, wanted, raw.shape, raw.dtype))
+        return Tensor._of(out, RuleNode(name, edges, kept, xp))
 
     return named(made, name, f"The standard's ``{name}``, with its derivative.")
