@@ -107,7 +107,9 @@ class Step:
         total = None if weights is None and not self._masks else self._total(y, weights)
         plan = self._cuts.get(rows)
         if plan is None:
-            quiet = self._steady and TRIFLE < rows * self._work < ALONE
+            products = rows * self._work
+            blockwise = self._work > 2 * self._numbers  # convolutions, in products of one block
+            quiet = self._steady and TRIFLE < products and (blockwise or products < ALONE)
             most = _TOGETHER if self._coupled else _SHARDS
             plan = self._cuts[rows] = cut(rows, self._numbers, self._work, most), quiet
         shards, quiet = plan
