@@ -109,19 +109,19 @@ class Step:
         if plan is None:
             products = rows * self._work
             blockwise = self._work > 2 * self._numbers  # convolutions, in products of one block
-            quiet = self._steady and TRIFLE < products and (blockwise or products < ALONE)
+            quiet = self._steady and products > TRIFLE and (blockwise or products < ALONE)
             most = _TOGETHER if self._coupled else _SHARDS
             plan = self._cuts[rows] = cut(rows, self._numbers, self._work, most), quiet
         shards, quiet = plan
+        whole = self._quiet_shard if quiet else self._shard
         if len(shards) == 1 or not (self._divisible and self._per_sample) or self._mixes:
-            whole = self._quiet_shard if quiet else self._shard
             parts = [whole(x, y, weights, rows, total, 0)]
         else:
             parts = self._divided(shards, x, y, weights, rows, total)
             # What was found of the batch, not of a sample, shards cannot find.
             if parts is None or any(part.has_added for part in parts):
                 self._divisible = False
-                parts = [self._shard(x, y, weights, rows, total, 0)]
+                parts = [whole(x, y, weights, rows, total, 0)]
         if self._penalized:
             self._add_penalties(parts[0])
         self.number += 1
