@@ -28,8 +28,8 @@ from lamina.kernels.windows import (
     rows_of,
     seen_at,
 )
+from lamina.ops._axes import frozen
 from lamina.ops._op import kernel
-from lamina.ops._windows import frozen
 from lamina.ops.convolution import conv_windows, depthwise_windows, image_windows
 
 BLOCK = 1 << 19

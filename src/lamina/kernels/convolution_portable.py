@@ -9,8 +9,8 @@ import math
 
 from lamina.kernels.pooling import max_pool
 from lamina.kernels.windows import blocks, read_by, restricted
+from lamina.ops._axes import frozen
 from lamina.ops._op import kernel
-from lamina.ops._windows import frozen
 from lamina.ops.convolution import (
     as_asked,
     channels_last,

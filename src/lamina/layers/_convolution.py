@@ -9,7 +9,9 @@ from lamina import activations, constraints, initializers, regularizers
 from lamina.errors import unknown
 from lamina.layers._layer import Layer
 from lamina.layers._options import whole_number
-from lamina.ops._windows import PADDINGS, check_format, for_each_axis, windows
+from lamina.layers._spatial import each_axis
+from lamina.ops._axes import check_format
+from lamina.ops._windows import PADDINGS, windows
 from lamina.ops.fully_connected import FUSABLE
 
 _AXES = {1: ("steps",), 2: ("rows", "columns"), 3: ("planes", "rows", "columns")}
@@ -39,9 +41,9 @@ class Convolution(Layer):
     ):  # fmt: skip
         """``options`` has the initializer, regularizer and constraint of each parameter by name."""
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.kernel_size = self._numbers("kernel_size", kernel_size)
-        self.strides = self._numbers("strides", strides)
-        self.dilation_rate = self._numbers("dilation_rate", dilation_rate)
+        self.kernel_size = each_axis(self, "kernel_size", kernel_size, self.rank)
+        self.strides = each_axis(self, "strides", strides, self.rank)
+        self.dilation_rate = each_axis(self, "dilation_rate", dilation_rate, self.rank)
         self.padding = padding.lower() if isinstance(padding, str) else padding
         self.data_format = "channels_last" if data_format is None else data_format
         check_format(self.data_format)
@@ -64,12 +66,6 @@ class Convolution(Layer):
         self._fused = FUSABLE.get(self.activation)
         if self.data_format == "channels_first" and "softmax" in (self._fused or ""):
             self._fused = None  # softmaxes are along the last axis, where the channels are not
-
-    def _numbers(self, name, value, least=1) -> tuple[int, ...]:
-        try:
-            return for_each_axis(name, value, self.rank, least)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{self}: {error}") from None
 
     def parts(self):
         """The names of the parameters but the bias."""

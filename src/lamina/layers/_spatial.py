@@ -1,7 +1,7 @@
 """What layers of images, signals and volumes have in common: their axes and their checks."""
 
 from lamina.layers._layer import Layer
-from lamina.ops import _pool_windows
+from lamina.ops import _axes
 
 _KINDS = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
@@ -79,6 +79,6 @@ def each_axis(owner, name: str, value, rank: int, least: int = 1) -> tuple[int, 
         ValueError: for anything else, or a number below ``least``.
     """
     try:
-        return _pool_windows.each_axis(name, value, rank, least)
+        return _axes.each_axis(name, value, rank, least)
     except ValueError as error:
         raise ValueError(f"{owner}: {error}") from None

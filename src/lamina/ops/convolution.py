@@ -11,8 +11,9 @@ import operator
 
 from lamina.errors import counted
 from lamina.ops import activations
+from lamina.ops._axes import check_format, frozen
 from lamina.ops._op import op
-from lamina.ops._windows import check_format, frozen, transposed_windows, windows
+from lamina.ops._windows import transposed_windows, windows
 from lamina.ops.pooling import max_pool
 
 
