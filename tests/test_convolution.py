@@ -501,9 +501,9 @@ def test_axes_of_any_length():
     ("make", "shape", "words"),
     [
         (lambda: layers.Conv2D(4, 3, name="c"), (2, 28, 28),
-         r'Conv2D "c" expects inputs of shape \(batch, rows, columns, channels\), got '
-         r"\(None, 28, 28\): add a channel axis: x\[..., None\]"),
-        (lambda: layers.Conv2D(4, 3, data_format=FIRST), (2, 28, 28), r"axis: x\[:, None\]"),
+         r'Conv2D "c" expects inputs of shape \(batch, height, width, channels\), got '
+         r"\(None, 28, 28\): add a channel axis, x\[..., None\]"),
+        (lambda: layers.Conv2D(4, 3, data_format=FIRST), (2, 28, 28), r"axis, x\[:, None\]"),
         (lambda: layers.Conv1D(4, 3), (2, 7, 8, 9), r"inputs of shape \(batch, steps, channels\)"),
         (lambda: layers.Conv2D(4, 5, name="c"), (2, 4, 9, 1),
          r'Conv2D "c", given \(None, 4, 9, 1\): a window of \(5, 5\) does not fit into an image of '
@@ -545,7 +545,7 @@ def test_images_turned_after_building_are_seen():
         (lambda: layers.Conv2D(4, 3, padding="causal"), "unknown padding.*'causal'"),
         (lambda: layers.Conv1DTranspose(4, 3, padding="causal"), "unknown padding"),
         (lambda: layers.Conv2D(4, 3, padding="sam"), "did you mean 'same'"),
-        (lambda: layers.Conv2D(4, 3, data_format="last"), "data_format is"),
+        (lambda: layers.Conv2D(4, 3, data_format="last"), "needs data_format"),
         (lambda: layers.Conv2DTranspose(4, 3, 2, output_padding=2), "below its strides"),
         (lambda: layers.DepthwiseConv2D(3, depth_multiplier=0), "depth_multiplier"),
     ],

@@ -39,13 +39,19 @@ class Spatial(Layer):
     def check_input(self, shape):
         shape = tuple(shape)
         if len(shape) != self.rank + 2:
-            axes = [*_KINDS[self.rank]]
-            axes.insert(0 if self.data_format == "channels_first" else self.rank, "channels")
             remedy = ""
-            if len(shape) == self.rank + 1:
+            built = self._input_shape
+            one_sample = built is not None and shape == tuple(built[1:])
+            if len(shape) == self.rank + 1 and not one_sample:
                 new = "x[..., None]" if self.data_format == "channels_last" else "x[:, None]"
                 remedy = f"add a channel axis, {new}; or for one sample the batch's, x[None]"
-            raise self.input_error(f"inputs of shape (batch, {', '.join(axes)})", shape, remedy)
+            raise self.input_error(self.expected(), shape, remedy)
+
+    def expected(self) -> str:
+        """Inputs in words."""
+        axes = [*_KINDS[self.rank]]
+        axes.insert(0 if self.data_format == "channels_first" else self.rank, "channels")
+        return f"inputs of shape (batch, {', '.join(axes)})"
 
     def get_config(self):
         return {**super().get_config(), "data_format": self.data_format}
