@@ -1,0 +1,187 @@
+"""Philox4x64-10: 256 random bits out of a counter and a key, and no state between them.
+
+Word i of an array is a function of i, the array's number and the key, so every device draws it
+where it is wanted, in any order, and all draw the same bits. NumPy has it in C, CuPy gets a kernel
+of its own, and the definition, in integer operations of the standard, serves the others.
+Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011, section 3.3.
+"""
+
+import functools
+import threading
+
+import numpy as np
+
+_MULTIPLIERS = 0xD2E7470EE14C6C93, 0xCA5A826395121157
+_WEYL = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B  # what the key grows by from round to round
+_LOW = 0xFFFFFFFF
+
+# What a device runs. KERNEL, FIRST and STRIDE are all that is CUDA's about it: with others it is C.
+CUDA_NAMES = """
+#define KERNEL extern "C" __global__
+#define FIRST (blockIdx.x * (unsigned long long) blockDim.x + threadIdx.x)
+#define STRIDE (gridDim.x * (unsigned long long) blockDim.x)
+"""
+KERNEL = """
+typedef unsigned long long u64;
+
+KERNEL void philox_words(u64 key0, u64 key1, u64 number, u64 blocks, u64* words)
+{
+    for (u64 i = FIRST; i < blocks; i += STRIDE) {
+        u64 c0 = i + 1, c1 = 0, c2 = 0, c3 = number;
+        u64 k0 = key0, k1 = key1;
+        for (int round = 0; round < 10; ++round) {
+            u64 high0 = __umul64hi(0xD2E7470EE14C6C93ULL, c0), low0 = 0xD2E7470EE14C6C93ULL * c0;
+            u64 high1 = __umul64hi(0xCA5A826395121157ULL, c2), low1 = 0xCA5A826395121157ULL * c2;
+            c0 = high1 ^ c1 ^ k0;
+            c1 = low1;
+            c2 = high0 ^ c3 ^ k1;
+            c3 = low0;
+            k0 += 0x9E3779B97F4A7C15ULL;
+            k1 += 0xBB67AE8584CAA73BULL;
+        }
+        words[4 * i] = c0;
+        words[4 * i + 1] = c1;
+        words[4 * i + 2] = c2;
+        words[4 * i + 3] = c3;
+    }
+}
+"""
+_THREADS, _MOST_GROUPS = 128, 4096
+
+
+def draws(place) -> bool:
+    """Whether numbers are drawn on ``place`` itself.
+
+    The host draws ten times faster than array operations do, so where its memory serves, or where
+    a library may lack 64-bit integers, they are drawn there.
+    """
+    if place.name == "torch":
+        return place.device.type != "cpu"
+    return place.name in ("numpy", "cupy", "array_api_strict")
+
+
+def numbers(place, key, number: int, width: int, count: int):
+    """Whole numbers of ``width`` bits, of the words low bits first.
+
+    Args:
+        place: the ``Backend`` to draw on, one that ``draws``.
+        key: two whole numbers below 2^64.
+        number: which of the key's arrays this is.
+        width: 1, 8, 32 or 64.
+        count: how many.
+
+    Returns:
+        an array (count,): uint8, uint32 or int64; of 64 bits an int64 of the same bits.
+    """
+    words = _words(place, key, number, -(-count * width // 64))
+    if width == 64:
+        return words
+    if place.name == "numpy":
+        parts = words.astype("<i8", copy=False).view("<u4" if width == 32 else "u1")
+        if width == 1:
+            return np.unpackbits(parts, count=count, bitorder="little")
+        return parts[:count]
+    if place.name == "cupy" and width > 1:
+        return words.view(f"uint{width}")[:count]
+    xp = place.xp
+    shifts = xp.arange(0, 64, width, dtype=xp.int64, device=words.device)
+    parts = (xp.expand_dims(words, axis=-1) >> shifts) & ((1 << width) - 1)
+    return xp.reshape(parts, (-1,))[:count]
+
+
+def host(key, number: int) -> np.random.Generator:
+    """NumPy's generator at the first word of an array; this thread's, until it is asked again."""
+    _host.start(key, number)
+    return _host.generator
+
+
+def philox4x64(xp, counter, key):
+    """The definition: blocks of four words, for counters of four words and one key.
+
+    Each of ten rounds multiplies two words of the counter c by constants M, to 128 bits, and swaps:
+
+        (h0, l0) = M0 c0,  (h1, l1) = M1 c2,  c = (h1 ^ c1 ^ k0, l1, h0 ^ c3 ^ k1, l0)
+
+    Args:
+        counter: four arrays that broadcast, int64 for unsigned numbers of the same bits.
+        key: two whole numbers below 2^64.
+
+    Returns:
+        four arrays of int64.
+    """
+    c0, c1, c2, c3 = counter
+    for rounds in range(10):
+        k0, k1 = (_signed(k + rounds * weyl) for k, weyl in zip(key, _WEYL, strict=True))
+        (h0, l0), (h1, l1) = _product(c0, _MULTIPLIERS[0]), _product(c2, _MULTIPLIERS[1])
+        c0, c1, c2, c3 = h1 ^ c1 ^ k0, l1, h0 ^ c3 ^ k1, l0
+    return c0, c1, c2, c3
+
+
+def cuda_words(cupy, key, number: int, count: int):
+    """Words of an array, by one kernel on the current device of ``cupy``."""
+    blocks = -(-count // 4)
+    words = cupy.empty((4 * blocks,), dtype="int64")
+    if blocks:
+        groups = min(-(-blocks // _THREADS), _MOST_GROUPS)
+        told = (np.uint64(n) for n in (*key, number, blocks))
+        _kernel(cupy)((groups,), (_THREADS,), (*told, words))
+    return words[:count]
+
+
+def _words(place, key, number, count):
+    if place.name == "numpy":
+        _host.start(key, number)
+        return _host.philox.random_raw(count).view(np.int64)
+    with place.scope():
+        if place.name == "cupy":
+            return cuda_words(place._library, key, number, count)
+        xp, device = place.xp, place.device
+        blocks = xp.arange(1, -(-count // 4) + 1, dtype=xp.int64, device=device)
+        zero = xp.zeros((1,), dtype=xp.int64, device=device)
+        found = philox4x64(xp, (blocks, zero, zero, zero + _signed(number)), key)
+        return xp.reshape(xp.stack(found, axis=-1), (-1,))[:count]
+
+
+@functools.cache
+def _kernel(cupy):
+    return cupy.RawKernel(CUDA_NAMES + KERNEL, "philox_words")
+
+
+def _product(a, m: int):
+    """High and low words of the 128 bits of a * m; halves of 32 bits make products that fit.
+
+    Multiplication and addition wrap alike with a sign and without; shifts carry it along, which
+    the mask then takes off.
+    """
+    m0, m1 = m & _LOW, m >> 32
+    a0, a1 = a & _LOW, _high(a)
+    first = a1 * m0 + _high(a0 * m0)
+    second = a0 * m1 + (first & _LOW)
+    return a1 * m1 + _high(first) + _high(second), a * _signed(m)
+
+
+def _high(a):
+    return (a >> 32) & _LOW
+
+
+def _signed(word: int) -> int:
+    """The int64 of the same low 64 bits."""
+    return (word + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+class _Host(threading.local):
+    """Each thread's own generator; to set one takes a tenth of the time that making one does."""
+
+    def __init__(self):
+        self.philox = np.random.Philox(key=0)
+        self.generator = np.random.Generator(self.philox)
+        self._state = self.philox.state
+
+    def start(self, key, number: int) -> None:
+        state = self._state["state"]
+        state["key"][:] = key
+        state["counter"][3] = number
+        self.philox.state = self._state
+
+
+_host = _Host()
