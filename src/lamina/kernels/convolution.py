@@ -19,11 +19,19 @@ import numpy as np
 from lamina.kernels.activations import FUSED, is_floating
 from lamina.kernels.constants import ones
 from lamina.kernels.depthwise import depthwise_parts
-from lamina.kernels.windows import blocks, from_the_other_side, part_seen, rows_of, seen_at
+from lamina.kernels.pooling_numpy import max_pool
+from lamina.kernels.windows import (
+    blocks,
+    from_the_other_side,
+    part_seen,
+    read_by,
+    rows_of,
+    seen_at,
+)
 from lamina.ops._op import kernel
 from lamina.ops.convolution import conv_windows, depthwise_windows, image_windows
 
-BLOCK = 1 << 18
+BLOCK = 1 << 19
 """Numbers in a matrix of columns."""
 _NEARLY = 1.25  # times as many positions as windows up to which multiplying zeros is cheaper
 _LONG = 64  # times as long as its windows a signal must be to be taken in turns
@@ -38,17 +46,31 @@ def conv(
     if not serves(x, w, data_format, activation):
         return NotImplemented
     win = conv_windows(x, w, strides, padding, dilation_rate, groups, data_format)
-    x = last(x, data_format)
-    finish = finisher(bias, activation)
-    if groups == 1:
-        out, back = _gathered(x, w, win, finish)
-    elif w.shape[-2] == 1:
-        each = w.reshape(*win.size, groups, w.shape[-1] // groups)
-        out, back = depthwise_parts(x, each, win, finish)
-    else:
-        out, back = _in_groups(x, w, win, groups)
-        finish(out)(out)
+    out, back = _convolved(last(x, data_format), w, win, groups, finisher(bias, activation))
     return finished(out, back, needs, w.shape, data_format, activation)
+
+
+@kernel("conv_max_pool", "numpy")
+def conv_max_pool(
+    xp, needs, x, w, bias, *, strides, padding, dilation_rate, groups, data_format, pool_size,
+    pool_strides, pool_padding,
+):  # fmt: skip
+    """Only the sums that the pooling reads, and a bias only for the largest of them."""
+    if not serves(x, w, data_format, "linear"):
+        return NotImplemented
+    win = conv_windows(x, w, strides, padding, dilation_rate, groups, data_format)
+    pooling = {"pool_size": pool_size, "strides": pool_strides, "padding": pool_padding,
+               "data_format": "channels_last"}  # fmt: skip
+    win = read_by(win, pooling)
+    out, back = _convolved(last(x, data_format), w, win, groups, finisher(None, "linear"))
+    out, unpool = max_pool(xp, (any(needs[:2]),), out, **pooling)
+    finisher(bias, "linear")(out)(out)
+
+    def pooled_back(g, *needs):
+        return back(*unpool(g), *needs) if any(needs) else (None, None)
+
+    return finished(out, pooled_back, needs, w.shape, data_format, "linear")
+
 
 
 @kernel("conv_transpose", "numpy")
@@ -159,6 +181,18 @@ def finisher(bias, activation):
 
 
 # ---- products -----------------------------------------------------------------------------------
+
+
+def _convolved(x, w, win, groups, finisher):
+    """The windows on x (channels last) summed and finished, and what gives the gradients."""
+    if groups == 1:
+        return _gathered(x, w, win, finisher)
+    if w.shape[-2] == 1:
+        each = w.reshape(*win.size, groups, w.shape[-1] // groups)
+        return depthwise_parts(x, each, win, finisher)
+    out, back = _in_groups(x, w, win, groups)
+    finisher(out)(out)
+    return out, back
 
 
 def _gathered(x, w, win, finisher=None):

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from lamina.ops._pool_windows import windows as pool_windows
 from lamina.ops._windows import Windows
 
 
@@ -95,6 +96,15 @@ def seen_at(x, shape, strides):
     if x.flags.c_contiguous and x.size:
         return np.ndarray(shape, x.dtype, x, 0, strides)
     return as_strided(x, shape, strides)
+
+
+def read_by(win, pooling):
+    """Those of the windows that a pooling (the options of one, channels last) reads."""
+    places = pool_windows((1, *win.count, 1), **pooling)
+    count = [min(p.length, (p.count - 1) * p.stride + p.size) for p in places]
+    axes = zip(count, win.strides, win.size, win.dilation)
+    reach = [(m - 1) * s + (k - 1) * d + 1 for m, s, k, d in axes]
+    return win._replace(count=tuple(count), reach=tuple(reach))
 
 
 def rows_of(array, block):

@@ -13,6 +13,7 @@ from lamina.errors import counted
 from lamina.ops import activations
 from lamina.ops._op import op
 from lamina.ops._windows import check_format, frozen, transposed_windows, windows
+from lamina.ops.pooling import max_pool
 
 
 @op
@@ -59,6 +60,36 @@ def conv(
     x = padded(xp, channels_last(xp, x, data_format), w)
     out = _sum(_mixed(xp, seen(x, w, place), kernel[(*place, ...)], groups) for place in w.places())
     return _finished(xp, out, bias, data_format)
+
+
+@op
+def conv_max_pool(
+    xp, x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=1,
+    data_format="channels_last", pool_size=2, pool_strides=None, pool_padding="valid",
+):  # fmt: skip
+    """A convolution and a max pooling: ``max_pool(conv(x, kernel, bias))``.
+
+    As one op they cost less: sums that no window of the pooling reads need not be computed, and
+    only the largest need a bias.
+
+    Args:
+        x, kernel, bias, strides, padding, dilation_rate, groups, data_format: as for ``conv``.
+        pool_size, pool_strides, pool_padding: the pooling's, as for ``max_pool``.
+
+    Returns:
+        shape (batch, *windows of the pooling, filters), or with the filters first.
+
+    Raises:
+        ValueError: as ``conv`` and ``max_pool``.
+    """
+    out = conv(
+        x, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate,
+        groups=groups, data_format=data_format,
+    )  # fmt: skip
+    return max_pool(
+        out, pool_size=pool_size, strides=pool_strides, padding=pool_padding,
+        data_format=data_format,
+    )  # fmt: skip
 
 
 @op
