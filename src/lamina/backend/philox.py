@@ -52,11 +52,9 @@ _THREADS, _MOST_GROUPS = 128, 4096
 def draws(place) -> bool:
     """Whether numbers are drawn on ``place`` itself.
 
-    The host draws ten times faster than array operations do, so where its memory serves, or where
-    a library may lack 64-bit integers, they are drawn there.
+    NumPy draws ten times faster than array operations do, and a library may lack 64-bit integers:
+    elsewhere they are copied from the host.
     """
-    if place.name == "torch":
-        return place.device.type != "cpu"
     return place.name in ("numpy", "cupy", "array_api_strict")
 
 
@@ -95,26 +93,34 @@ def host(key, number: int) -> np.random.Generator:
     return _host.generator
 
 
-def philox4x64(xp, counter, key):
-    """The definition: blocks of four words, for counters of four words and one key.
+def philox4x64(xp, counters, key):
+    """The definition: a block of four words for every counter of four words.
 
-    Each of ten rounds multiplies two words of the counter c by constants M, to 128 bits, and swaps:
+    Each of ten rounds multiplies two words of the counter c by constants M, to 128 bits, swaps
+    them, and mixes in the key k, which grows by constants W:
 
-        (h0, l0) = M0 c0,  (h1, l1) = M1 c2,  c = (h1 ^ c1 ^ k0, l1, h0 ^ c3 ^ k1, l0)
+        (h0, l0) = M0 c0,  (h2, l2) = M1 c2,  c = (h2 ^ c1 ^ k0, l2, h0 ^ c3 ^ k1, l0)
 
     Args:
-        counter: four arrays that broadcast, int64 for unsigned numbers of the same bits.
+        counters: (4, n) of int64, which stand for unsigned numbers of the same bits.
         key: two whole numbers below 2^64.
 
     Returns:
-        four arrays of int64.
+        (4, n) of int64.
     """
-    c0, c1, c2, c3 = counter
-    for rounds in range(10):
-        k0, k1 = (_signed(k + rounds * weyl) for k, weyl in zip(key, _WEYL, strict=True))
-        (h0, l0), (h1, l1) = _product(c0, _MULTIPLIERS[0]), _product(c2, _MULTIPLIERS[1])
-        c0, c1, c2, c3 = h1 ^ c1 ^ k0, l1, h0 ^ c3 ^ k1, l0
-    return c0, c1, c2, c3
+
+    def pair(words):
+        column = [[_signed(word)] for word in words]
+        return xp.asarray(column, dtype=xp.int64, device=counters.device)
+
+    m, k, w = pair(_MULTIPLIERS), pair(key), pair(_WEYL)
+    halves = m & _LOW, _high(m)
+    even, odd = counters[0::2, ...], counters[1::2, ...]
+    for _ in range(10):
+        high, low = _product(even, m, *halves)
+        even, odd = xp.flip(high, axis=0) ^ odd ^ k, xp.flip(low, axis=0)
+        k = k + w
+    return xp.reshape(xp.stack([even, odd], axis=1), counters.shape)
 
 
 def cuda_words(cupy, key, number: int, count: int):
@@ -137,9 +143,9 @@ def _words(place, key, number, count):
             return cuda_words(place._library, key, number, count)
         xp, device = place.xp, place.device
         blocks = xp.arange(1, -(-count // 4) + 1, dtype=xp.int64, device=device)
-        zero = xp.zeros((1,), dtype=xp.int64, device=device)
-        found = philox4x64(xp, (blocks, zero, zero, zero + _signed(number)), key)
-        return xp.reshape(xp.stack(found, axis=-1), (-1,))[:count]
+        zeros = xp.zeros_like(blocks)
+        found = philox4x64(xp, xp.stack([blocks, zeros, zeros, zeros + _signed(number)]), key)
+        return xp.reshape(xp.matrix_transpose(found), (-1,))[:count]
 
 
 @functools.cache
@@ -147,17 +153,16 @@ def _kernel(cupy):
     return cupy.RawKernel(CUDA_NAMES + KERNEL, "philox_words")
 
 
-def _product(a, m: int):
-    """High and low words of the 128 bits of a * m; halves of 32 bits make products that fit.
+def _product(a, m, m0, m1):
+    """High and low words of the 128 bits of a * m; m0 and m1 are the halves of m.
 
-    Multiplication and addition wrap alike with a sign and without; shifts carry it along, which
-    the mask then takes off.
+    Halves of 32 bits have products that fit. Multiplication and addition wrap alike with a sign
+    and without; shifts carry it along, which the mask then takes off.
     """
-    m0, m1 = m & _LOW, m >> 32
     a0, a1 = a & _LOW, _high(a)
     first = a1 * m0 + _high(a0 * m0)
     second = a0 * m1 + (first & _LOW)
-    return a1 * m1 + _high(first) + _high(second), a * _signed(m)
+    return a1 * m1 + _high(first) + _high(second), a * m
 
 
 def _high(a):
