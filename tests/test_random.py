@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import hashlib
+import json
 import pickle
 import shutil
 import subprocess
@@ -377,3 +378,98 @@ def test_shuffles_and_masks_of_training_are_the_same_bits(backend):
     found, expected = seen(backend.backend), seen("numpy")
     assert len(found) == 3 * 10
     assert all(same_bits(a, b) for a, b in zip(found, expected, strict=True))
+
+
+# ---- going on with an earlier run -------------------------------------------------------------
+
+
+def network(place, seed):
+    """A model with every kind of random number there is, compiled."""
+    lamina.utils.set_random_seed(seed)
+    model = lamina.Sequential(
+        [layers.Input((8, 8, 1)), layers.RandomFlip(), layers.RandomCrop(6, 6),
+         layers.GaussianNoise(0.1), layers.Flatten(), layers.Dense(9, "selu"),
+         layers.BatchNormalization(), layers.AlphaDropout(0.2), layers.Dropout(0.5),
+         layers.Dense(2)],
+        backend=place,
+    )  # fmt: skip
+    model.compile("adam", "mse")
+    return model
+
+
+def train(model, first, last):
+    x = np.random.default_rng(0).uniform(size=(22, 8, 8, 1)).astype("float32")
+    model.fit(x, x[:, 0, :2, 0], batch_size=11, epochs=last, initial_epoch=first, verbose=0)
+    return model
+
+
+def by_pickle(model, folder, place):
+    return pickle.loads(pickle.dumps(model))
+
+
+def by_files(model, folder, place):
+    model.save_weights(folder / "weights.safetensors")
+    state = {"optimizer": pickle.dumps(model.optimizer.state()).hex()}
+    state["random"] = model.random_state()
+    (folder / "state.json").write_text(json.dumps(state))
+
+    again = network(place, seed=77)  # with other weights and other seeds
+    again.load_weights(folder / "weights.safetensors")
+    state = json.loads((folder / "state.json").read_text())
+    again.optimizer.set_state(pickle.loads(bytes.fromhex(state["optimizer"])))
+    again.set_random_state(state["random"])
+    return again
+
+
+@pytest.mark.parametrize("save", [by_pickle, by_files])
+def test_a_resumed_run_equals_one_that_never_stopped(save, backend, tmp_path):
+    whole = train(network(backend.backend, 1), 0, 2)
+    half = train(network(backend.backend, 1), 0, 1)
+    resumed = train(save(half, tmp_path, backend.backend), 1, 2)
+    for a, b in zip(resumed.get_weights(), whole.get_weights(), strict=True):
+        assert same_bits(a, b)
+    assert resumed.random_state() == whole.random_state()
+    assert not same_bits(half.get_weights()[0], whole.get_weights()[0])
+
+
+def test_random_states_count_what_is_drawn():
+    model = network("numpy", 1)
+    before = model.random_state()
+    assert before["steps"] == before["epochs"] == 0 and set(before["draws"].values()) == {0}
+    train(model, 0, 2)
+    x = np.zeros((2, 8, 8, 1), "float32")
+    model(x, training=True)
+    after = model.random_state()
+    assert after["steps"] == 4 and after["epochs"] == 2 and after["seeds"] == before["seeds"]
+    assert sum(after["draws"].values()) == 5
+    first = model(x + 1, training=True).numpy()
+    model.set_random_state(after)
+    assert same_bits(model(x + 1, training=True).numpy(), first)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "match"),
+    [
+        (lambda state: None, "a random state has draws, epochs, seeds, steps, got None"),
+        (lambda state: {**state, "more": 1}, "pass what random_state"),
+        (lambda state: {**state, "steps": -1}, "whole numbers from 0 on"),
+        (lambda state: {**state, "epochs": 1.0}, "whole numbers from 0 on"),
+        (lambda state: {**state, "seeds": {"model": 1}}, "of another model .* nothing was set"),
+        (lambda state: {**state, "draws": 3}, "of another model"),
+    ],
+)
+def test_a_wrong_random_state_changes_nothing(spoil, match):
+    model = network("numpy", 1)
+    before = model.random_state()
+    other = network("numpy", 2).random_state()
+    with pytest.raises(ValueError, match=match):
+        model.set_random_state(spoil(other))
+    assert model.random_state() == before
+    model.set_random_state(other)
+    assert model.random_state() == other
+
+
+def test_a_random_state_is_set_after_compile():
+    model = lamina.Sequential([layers.Dropout(0.5)])
+    with pytest.raises(RuntimeError, match="set_random_state .* call compile"):
+        model.set_random_state(model.random_state())
