@@ -501,9 +501,9 @@ def test_axes_of_any_length():
     ("make", "shape", "words"),
     [
         (lambda: layers.Conv2D(4, 3, name="c"), (2, 28, 28),
-         r'Conv2D "c" expects inputs of shape \(batch, rows, columns, channels\), got '
-         r"\(None, 28, 28\): add a channel axis: x\[..., None\]"),
-        (lambda: layers.Conv2D(4, 3, data_format=FIRST), (2, 28, 28), r"axis: x\[:, None\]"),
+         r'Conv2D "c" expects inputs of shape \(batch, height, width, channels\), got '
+         r"\(None, 28, 28\): add a channel axis, x\[..., None\]"),
+        (lambda: layers.Conv2D(4, 3, data_format=FIRST), (2, 28, 28), r"axis, x\[:, None\]"),
         (lambda: layers.Conv1D(4, 3), (2, 7, 8, 9), r"inputs of shape \(batch, steps, channels\)"),
         (lambda: layers.Conv2D(4, 5, name="c"), (2, 4, 9, 1),
          r'Conv2D "c", given \(None, 4, 9, 1\): a window of \(5, 5\) does not fit into an image of '
@@ -538,14 +538,14 @@ def test_images_turned_after_building_are_seen():
     ("make", "words"),
     [
         (lambda: layers.Conv2D(0, 3), "filters as a whole number from 1"),
-        (lambda: layers.Conv2D(4, 0), r"kernel_size is a whole number from 1 on, or 2 of them"),
+        (lambda: layers.Conv2D(4, 0), "kernel_size is one whole number from 1 on, or one"),
         (lambda: layers.Conv2D(4, (3, 3, 3)), r'Conv2D "conv2d.*": kernel_size .* got \(3, 3, 3\)'),
         (lambda: layers.Conv2D(4, 3, strides=2, dilation_rate=(1, 2)), "not both"),
         (lambda: layers.Conv2D(3, 3, groups=2), "that its groups divide, got 3 filters in 2"),
         (lambda: layers.Conv2D(4, 3, padding="causal"), "unknown padding.*'causal'"),
         (lambda: layers.Conv1DTranspose(4, 3, padding="causal"), "unknown padding"),
         (lambda: layers.Conv2D(4, 3, padding="sam"), "did you mean 'same'"),
-        (lambda: layers.Conv2D(4, 3, data_format="last"), "unknown data_format"),
+        (lambda: layers.Conv2D(4, 3, data_format="last"), "needs data_format"),
         (lambda: layers.Conv2DTranspose(4, 3, 2, output_padding=2), "below its strides"),
         (lambda: layers.DepthwiseConv2D(3, depth_multiplier=0), "depth_multiplier"),
     ],
@@ -562,7 +562,7 @@ def test_settings_that_make_no_sense_are_refused(make, words):
         (lambda: ops.conv(normal(2, 5, 3), normal(3, 2, 2)), "conv in groups of 1 needs a kernel"),
         (lambda: ops.conv(normal(2, 5, 4), normal(3, 2, 3), groups=2), "divisible by 2"),
         (lambda: ops.conv(normal(2, 5, 4), normal(3, 4, 3), padding="full"), "unknown padding"),
-        (lambda: ops.conv(normal(2, 5, 4), normal(3, 4, 3), strides=0), "strides is a whole"),
+        (lambda: ops.conv(normal(2, 5, 4), normal(3, 4, 3), strides=0), "strides is one whole"),
         (lambda: ops.conv(normal(2, 2, 4), normal(3, 4, 3)), r"\(3,\) does not fit .* \(2,\)"),
         (lambda: ops.depthwise_conv(normal(2, 5, 4), normal(3, 3, 1)), r"\(\*window, 4, mult"),
         (lambda: ops.conv_transpose(normal(2, 5, 4), normal(3, 4, 3)), r"\(\*window, filters, 4\)"),

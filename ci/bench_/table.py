@@ -59,6 +59,12 @@ BARS = (
             ("cnn use 256", "lamina batch"),
         )
     ],
+    (
+        "resnet20 step / PyTorch",
+        ("times", "resnet20", "lamina fit"),
+        ("times", "resnet20", "torch step"),
+        1.3,
+    ),
     *[
         (
             f"gradient of {function} / autograd",

@@ -28,6 +28,7 @@ from lamina.kernels.windows import (
     rows_of,
     seen_at,
 )
+from lamina.ops._axes import frozen
 from lamina.ops._op import kernel
 from lamina.ops.convolution import conv_windows, depthwise_windows, image_windows
 
@@ -59,9 +60,9 @@ def conv_max_pool(
     if not serves(x, w, data_format, "linear"):
         return NotImplemented
     win = conv_windows(x, w, strides, padding, dilation_rate, groups, data_format)
+    win = read_by(win, frozen(pool_size), frozen(pool_strides), pool_padding)
     pooling = {"pool_size": pool_size, "strides": pool_strides, "padding": pool_padding,
                "data_format": "channels_last"}  # fmt: skip
-    win = read_by(win, pooling)
     out, back = _convolved(last(x, data_format), w, win, groups, finisher(None, "linear"))
     out, unpool = max_pool(xp, (any(needs[:2]),), out, **pooling)
     finisher(bias, "linear")(out)(out)
@@ -294,18 +295,29 @@ def _columns(block, x, win):
     """What the windows of a block see, one window a row."""
     rows = block[1]
     x = part_seen(block, x, win)
-    count = (rows.stop - rows.start, *win.count[1:])
-    size, channels = win.size, x.shape[-1]
-    ns, *steps, cs = x.strides
+    shape, strides, places, by_rows = _view(win, rows.stop - rows.start, x.shape, x.strides)
+    seen = seen_at(x, shape, strides)
+    return seen.reshape(-1, places) if by_rows else seen.reshape(places, -1).T
+
+
+@functools.lru_cache(maxsize=256)
+def _view(win, rows, image, steps):
+    """Shape and strides of what so many rows of windows see on a part of the image.
+
+    Returns:
+        shape and strides, the numbers that a window sees, and whether windows come first.
+    """
+    samples, *_, channels = image
+    ns, *steps, cs = steps
+    count = (rows, *win.count[1:])
     to_next_window = [a * b for a, b in zip(steps, win.strides)]
     to_next_place = [a * b for a, b in zip(steps, win.dilation)]
-    if channels * size[-1] < _SHORT and math.prod(size) > 1:
-        shape = (*size, channels, len(x), *count)
-        seen = seen_at(x, shape, (*to_next_place, cs, ns, *to_next_window))
-        return seen.reshape(math.prod(size) * channels, -1).T
-    shape = (len(x), *count, *size, channels)
-    seen = seen_at(x, shape, (ns, *to_next_window, *to_next_place, cs))
-    return seen.reshape(-1, math.prod(size) * channels)
+    places = math.prod(win.size) * channels
+    if channels * win.size[-1] < _SHORT and math.prod(win.size) > 1:
+        shape = (*win.size, channels, samples, *count)
+        return shape, (*to_next_place, cs, ns, *to_next_window), places, False
+    shape = (samples, *count, *win.size, channels)
+    return shape, (ns, *to_next_window, *to_next_place, cs), places, True
 
 
 def _laid(g, w, win):

@@ -9,6 +9,7 @@ import math
 
 from lamina.kernels.pooling import max_pool
 from lamina.kernels.windows import blocks, read_by, restricted
+from lamina.ops._axes import frozen
 from lamina.ops._op import kernel
 from lamina.ops.convolution import (
     as_asked,
@@ -43,9 +44,9 @@ def conv_max_pool(
 ):  # fmt: skip
     """Only the sums that the pooling reads, and a bias only for the largest of them."""
     win = conv_windows(x, w, strides, padding, dilation_rate, groups, data_format)
+    win = read_by(win, frozen(pool_size), frozen(pool_strides), pool_padding)
     pooling = {"pool_size": pool_size, "strides": pool_strides, "padding": pool_padding,
                "data_format": "channels_last"}  # fmt: skip
-    win = read_by(win, pooling)
     out, back = _convolved(xp, channels_last(xp, x, data_format), w, win, groups)
     pooled = max_pool(xp, (any(needs[:2]),), out, **pooling)
     if pooled is NotImplemented:
