@@ -90,14 +90,15 @@ def test_numbers_are_cut_from_the_words_of_numpys_philox(number, width, backend,
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
-    """The device's kernel as C, and a stand-in for CuPy whose threads run it one by one."""
+    """The device's kernels as C, and a stand-in for CuPy whose threads run them one by one."""
     compiler = shutil.which("cc")
     if compiler is None:
-        pytest.skip("there is no C compiler cc to try the device's kernel with")
+        pytest.skip("there is no C compiler cc to try the device's kernels with")
     folder = tmp_path_factory.mktemp("kernel")
     names = """
         unsigned long long thread, threads;
         #define KERNEL
+        #define FUNCTION static
         #define FIRST thread
         #define STRIDE threads
         static unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
@@ -105,14 +106,14 @@ def compiled(tmp_path_factory):
             return (unsigned __int128) a * b >> 64;
         }
         """
-    (folder / "philox.c").write_text(names + philox.KERNEL)
+    (folder / "philox.c").write_text(names + philox.KERNELS)
     command = [compiler, "-std=c99", "-Wall", "-Werror", "-O1", "-shared", "-fPIC"]
     subprocess.run([*command, "philox.c", "-o", "philox.so"], check=True, cwd=folder, timeout=60)
     library = ctypes.CDLL(str(folder / "philox.so"))
 
     class RawKernel:
         def __init__(self, code, name):
-            assert code == philox.CUDA_NAMES + philox.KERNEL
+            assert code == philox.CUDA_NAMES + philox.KERNELS
             self.run = getattr(library, name)
 
         def __call__(self, grid, block, args):
@@ -128,29 +129,49 @@ def compiled(tmp_path_factory):
     class CuPy:
         @staticmethod
         def empty(shape, dtype):
-            return np.full(shape, 12345, dtype)
+            guarded = np.full((shape[0] + 1,), 12345, dtype)  # a write past the end shows
+            guards.append(guarded)
+            return guarded[:-1]
 
+    guards = []
     CuPy.RawKernel = RawKernel
-    return CuPy
+    yield CuPy
+    assert all(guarded[-1] == 12345 for guarded in guards)
 
 
-@pytest.mark.parametrize("groups", [4096, 1])  # with one, every thread has several blocks to do
+def same_words(cupy, key, number, count):
+    found = philox.cuda_words(cupy, key, number, count)
+    found = found if isinstance(found, np.ndarray) else found.get()
+    return same_bits(found.view(np.uint64), words(key, number, count))
+
+
+def same_masks(cupy, key, number, count):
+    place = backends.get("numpy")
+    for told in ((1, 1), (8, 0), (8, 255), (32, 3_000_000_000), (32, 2**32 - 1)):
+        found = philox.cuda_mask(cupy, key, number, *told, count)
+        found = found if isinstance(found, np.ndarray) else found.get()
+        if not same_bits(found, philox.mask(place, key, number, *told, count)):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("groups", [4096, 1])  # with one, every thread has several tasks
 @pytest.mark.parametrize("key", KEYS)
-def test_the_devices_kernel_run_as_c(key, groups, compiled, monkeypatch):
+def test_the_devices_kernels_run_as_c(key, groups, compiled, monkeypatch):
     monkeypatch.setattr(philox, "_MOST_GROUPS", groups)
     for number, count in ((0, 0), (0, 1), (3, 7), (FULL, 1501)):
-        found = philox.cuda_words(compiled, key, number, count)
-        assert same_bits(found.view(np.uint64), words(key, number, count))
+        assert same_words(compiled, key, number, count)
+        assert same_masks(compiled, key, number, 2 * count)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("key", KEYS)
-def test_the_devices_kernel_on_the_device(key):
+def test_the_devices_kernels_on_the_device(key):
     import cupy
 
     for number, count in ((0, 0), (0, 1), (3, 7), (FULL, 3_000_001)):
-        found = philox.cuda_words(cupy, key, number, count).get()
-        assert same_bits(found.view(np.uint64), words(key, number, count))
+        assert same_words(cupy, key, number, count)
+        assert same_masks(cupy, key, number, 2 * count)
 
 
 # ---- what a generator makes of them -----------------------------------------------------------

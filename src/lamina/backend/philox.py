@@ -15,34 +15,52 @@ _MULTIPLIERS = 0xD2E7470EE14C6C93, 0xCA5A826395121157
 _WEYL = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B  # what the key grows by from round to round
 _LOW = 0xFFFFFFFF
 
-# What a device runs. KERNEL, FIRST and STRIDE are all that is CUDA's about it: with others it is C.
+# What a device runs. The names defined first are all that is CUDA's about it: with others it is C.
 CUDA_NAMES = """
 #define KERNEL extern "C" __global__
+#define FUNCTION __device__
 #define FIRST (blockIdx.x * (unsigned long long) blockDim.x + threadIdx.x)
 #define STRIDE (gridDim.x * (unsigned long long) blockDim.x)
 """
-KERNEL = """
+KERNELS = """
 typedef unsigned long long u64;
+
+FUNCTION void philox_block(u64 i, u64 number, u64 k0, u64 k1, u64* block)
+{
+    u64 c0 = i + 1, c1 = 0, c2 = 0, c3 = number;
+    for (int round = 0; round < 10; ++round) {
+        u64 high0 = __umul64hi(0xD2E7470EE14C6C93ULL, c0), low0 = 0xD2E7470EE14C6C93ULL * c0;
+        u64 high2 = __umul64hi(0xCA5A826395121157ULL, c2), low2 = 0xCA5A826395121157ULL * c2;
+        c0 = high2 ^ c1 ^ k0;
+        c1 = low2;
+        c2 = high0 ^ c3 ^ k1;
+        c3 = low0;
+        k0 += 0x9E3779B97F4A7C15ULL;
+        k1 += 0xBB67AE8584CAA73BULL;
+    }
+    block[0] = c0;
+    block[1] = c1;
+    block[2] = c2;
+    block[3] = c3;
+}
 
 KERNEL void philox_words(u64 key0, u64 key1, u64 number, u64 blocks, u64* words)
 {
-    for (u64 i = FIRST; i < blocks; i += STRIDE) {
-        u64 c0 = i + 1, c1 = 0, c2 = 0, c3 = number;
-        u64 k0 = key0, k1 = key1;
-        for (int round = 0; round < 10; ++round) {
-            u64 high0 = __umul64hi(0xD2E7470EE14C6C93ULL, c0), low0 = 0xD2E7470EE14C6C93ULL * c0;
-            u64 high1 = __umul64hi(0xCA5A826395121157ULL, c2), low1 = 0xCA5A826395121157ULL * c2;
-            c0 = high1 ^ c1 ^ k0;
-            c1 = low1;
-            c2 = high0 ^ c3 ^ k1;
-            c3 = low0;
-            k0 += 0x9E3779B97F4A7C15ULL;
-            k1 += 0xBB67AE8584CAA73BULL;
-        }
-        words[4 * i] = c0;
-        words[4 * i + 1] = c1;
-        words[4 * i + 2] = c2;
-        words[4 * i + 3] = c3;
+    for (u64 i = FIRST; i < blocks; i += STRIDE)
+        philox_block(i, number, key0, key1, words + 4 * i);
+}
+
+/* Eight bytes of a mask at once, so that neighbours write side by side: their bits are all of one
+   block, which is worked out again for each eight it serves. */
+KERNEL void philox_mask(u64 key0, u64 key1, u64 number, u64 eights, u64 width, u64 least, u64* mask)
+{
+    u64 low = ~0ULL >> (64 - width);
+    for (u64 i = FIRST; i < eights; i += STRIDE) {
+        u64 block[4], found = 0, bit = 8 * width * i;
+        philox_block(bit / 256, number, key0, key1, block);
+        for (u64 j = 0, at = bit % 256; j < 8; ++j, at += width)
+            found |= (u64) (((block[at / 64] >> at % 64) & low) >= least) << (8 * j);
+        mask[i] = found;
     }
 }
 """
@@ -87,6 +105,14 @@ def numbers(place, key, number: int, width: int, count: int):
     return xp.reshape(parts, (-1,))[:count]
 
 
+def mask(place, key, number: int, width: int, least: int, count: int):
+    """Which of the ``numbers`` are ``least`` or more: booleans (count,)."""
+    if place.name == "cupy":
+        with place.scope():
+            return cuda_mask(place._library, key, number, width, least, count)
+    return numbers(place, key, number, width, count) >= least
+
+
 def host(key, number: int) -> np.random.Generator:
     """NumPy's generator at the first word of an array; this thread's, until it is asked again."""
     _host.start(key, number)
@@ -124,14 +150,31 @@ def philox4x64(xp, counters, key):
 
 
 def cuda_words(cupy, key, number: int, count: int):
-    """Words of an array, by one kernel on the current device of ``cupy``."""
+    """Words of an array, as int64, by one kernel on the current device of ``cupy``."""
     blocks = -(-count // 4)
     words = cupy.empty((4 * blocks,), dtype="int64")
-    if blocks:
-        groups = min(-(-blocks // _THREADS), _MOST_GROUPS)
-        told = (np.uint64(n) for n in (*key, number, blocks))
-        _kernel(cupy)((groups,), (_THREADS,), (*told, words))
+    _launch(cupy, "philox_words", blocks, (*key, number, blocks), words)
     return words[:count]
+
+
+def cuda_mask(cupy, key, number: int, width: int, least: int, count: int):
+    """``mask`` by one kernel on the current device of ``cupy``."""
+    eights = -(-count // 8)
+    bytes_of_eight = cupy.empty((eights,), dtype="int64")
+    told = (*key, number, eights, width, least)
+    _launch(cupy, "philox_mask", eights, told, bytes_of_eight)
+    return bytes_of_eight.view("bool")[:count]
+
+
+def _launch(cupy, name: str, tasks: int, told, out) -> None:
+    if tasks:
+        groups = min(-(-tasks // _THREADS), _MOST_GROUPS)
+        _kernel(cupy, name)((groups,), (_THREADS,), (*map(np.uint64, told), out))
+
+
+@functools.cache
+def _kernel(cupy, name: str):
+    return cupy.RawKernel(CUDA_NAMES + KERNELS, name)
 
 
 def _words(place, key, number, count):
@@ -146,11 +189,6 @@ def _words(place, key, number, count):
         zeros = xp.zeros_like(blocks)
         found = philox4x64(xp, xp.stack([blocks, zeros, zeros, zeros + _signed(number)]), key)
         return xp.reshape(xp.matrix_transpose(found), (-1,))[:count]
-
-
-@functools.cache
-def _kernel(cupy):
-    return cupy.RawKernel(CUDA_NAMES + KERNEL, "philox_words")
 
 
 def _product(a, m, m0, m1):

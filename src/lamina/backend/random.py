@@ -41,8 +41,8 @@ class Generator:
         """Numbers evenly spread over [low, high): 24 bits each in float32, 53 in float64."""
         exact, dtype = _kinds(dtype)
         width, bits = (64, 53) if exact == "float64" else (32, 24)
-        shape = _shape(shape)
-        drawn, at = self._numbers(shape, width, place)
+        shape, at = _shape(shape), _drawn_at(place)
+        drawn = philox.numbers(at, self._key, self._next(), width, math.prod(shape))
         whole = drawn >> (width - bits)
         if width == 64:  # of a negative number the shift keeps the sign
             whole = whole & ((1 << bits) - 1)
@@ -61,9 +61,9 @@ class Generator:
         # one bit tells heads from tails; more are drawn only for what needs them
         width = 1 if (2 * p).is_integer() else 8 if (256 * p).is_integer() else 32
         least = min(round((1.0 - p) * 2**width), 2**32 - 1)
-        shape = _shape(shape)
-        drawn, at = self._numbers(shape, width, place)
-        return _handed(at.xp.reshape(drawn >= least, shape), at, place)
+        shape, at = _shape(shape), _drawn_at(place)
+        found = philox.mask(at, self._key, self._next(), width, least, math.prod(shape))
+        return _handed(at.xp.reshape(found, shape), at, place)
 
     def normal(self, shape, mean=0.0, stddev=1.0, dtype="float32", place: Backend | None = None):
         """Numbers from the normal distribution, copied from the host."""
@@ -93,12 +93,6 @@ class Generator:
     def _host(self) -> np.random.Generator:
         return philox.host(self._key, self._next())
 
-    def _numbers(self, shape, width: int, place: Backend | None):
-        """As many whole numbers of ``width`` bits as ``shape`` has places, and where they are."""
-        at = place if place is not None and philox.draws(place) else _HOST
-        count = math.prod(shape)
-        return philox.numbers(at, self._key, self._next(), width, count), at
-
     def _next(self) -> int:
         self._arrays += 1
         return self._arrays - 1
@@ -109,6 +103,10 @@ _HOST = get("numpy")
 
 def _shape(shape) -> tuple:
     return (int(shape),) if hasattr(shape, "__index__") else tuple(shape)
+
+
+def _drawn_at(place: Backend | None) -> Backend:
+    return place if place is not None and philox.draws(place) else _HOST
 
 
 def _kinds(dtype):
