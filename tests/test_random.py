@@ -494,3 +494,22 @@ def test_a_random_state_is_set_after_compile():
     model = lamina.Sequential([layers.Dropout(0.5)])
     with pytest.raises(RuntimeError, match="set_random_state .* call compile"):
         model.set_random_state(model.random_state())
+
+
+TAKING = (
+    "crop",
+    "translation",
+    "rotation",
+    "zoom",
+)  # what they draw goes to an op, not an operator
+
+
+@pytest.mark.parametrize("name", [name for name in LAYERS if name not in TAKING])
+def test_arrays_of_another_backend_are_told(name):
+    shape, make = LAYERS[name]
+    x = np.ones((2, *shape), "float32")
+    layer = make()
+    layer(x)
+    elsewhere = backends.get("array_api_strict:device1").asarray(x)
+    with pytest.raises(ValueError, match="on one backend and device, got .*numpy"):
+        layer(elsewhere, training=True)

@@ -29,7 +29,8 @@ class Dropout(Layer):
     def call(self, inputs, training=False):
         if not training or self.rate == 0:
             return inputs
-        kept = self.backend.xp.astype(self._kept(inputs), inputs.dtype)
+        kept = self._kept(inputs)
+        kept = self.backend.asarray(kept, self.backend.dtype_name(inputs.dtype))
         return inputs * (kept * (1.0 / (1.0 - self.rate)))
 
     def _kept(self, inputs):
