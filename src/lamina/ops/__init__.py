@@ -34,6 +34,7 @@ from lamina.ops.activations import (
     threshold,
 )
 from lamina.ops.arranging import crop, pad, permute, repeat_vector
+from lamina.ops.contracting import einsum
 from lamina.ops.convolution import conv, conv_transpose, depthwise_conv, separable_conv
 from lamina.ops.crossentropies import (
     binary_crossentropy,
@@ -100,6 +101,7 @@ __all__ = [
     "crop_each",
     "dense",
     "depthwise_conv",
+    "einsum",
     "elu",
     "erf",
     "exponential",
