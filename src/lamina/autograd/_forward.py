@@ -255,10 +255,10 @@ def transposed(rules, node, directions, likes, create_graph):
         if outputs:
             parts = [None] * outputs[0].count
             for output in outputs:
-                parts[output.position] = _stand_in(some, *likes[output])
+                parts[output.position] = uneven(some, *likes[output])
             stand_ins, g = [part for part in parts if part is not None], parts
         else:
-            g = _stand_in(some, *likes[node])
+            g = uneven(some, *likes[node])
             stand_ins = [g]
         roots = [
             (gradient, direction)
@@ -271,10 +271,10 @@ def transposed(rules, node, directions, likes, create_graph):
     return [None if part is None else found.get(part) for part in parts]
 
 
-def _stand_in(some, shape, dtype) -> Tensor:
-    """A leaf of that shape and dtype where ``some`` is.
+def uneven(some, shape, dtype) -> Tensor:
+    """A leaf of that shape and dtype where ``some`` is, of numbers with nothing in common.
 
-    No number in it is 0: where vectors are no functions of x, rules multiply by nan what is not 0.
+    None of them is 0: where vectors are no functions of x, rules multiply by nan what is not 0.
     """
     place = backend.of(some.data if isinstance(some, Tensor) else some)
     xp = place.xp
