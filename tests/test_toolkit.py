@@ -319,6 +319,17 @@ def test_vectors_of_coinciding_values_have_no_tangent():
     t = jvp(lambda x: xp.linalg.svd(x), (W[:, :2],), (W[:, 1:],))[1]
     assert np.isnan(t.U[:, 2]).all() and np.isfinite(t.U[:, :2]).all()
     assert np.isfinite(t.Vh).all() and np.isfinite(t.S).all()
+    # vectors (1, -1, 0, 0) and (0, 0, 1, -1), of whose elements the sums are 0
+    x = np.kron(np.eye(2), [[2.0, 1.0], [1.0, 2.0]])
+    t = jvp(lambda x: xp.linalg.eigh(x), (x,), (np.outer(x[0] - 1, x[3]) + np.diag(x[0]),))[1]
+    assert np.isnan(t.eigenvectors).all() and np.isfinite(t.eigenvalues).all()
+
+
+def test_no_difference_hides_that_a_result_is_no_function():
+    """Rules lose (nan) what is not 0 in a difference: so two results must not stand in alike."""
+    lose = lambda xp, d: d * xp.where(d != 0, float("nan"), xp.ones_like(d))
+    both = lamina.primitive(x=lambda xp, g: g[0] + lose(xp, g[0] - g[1]))(lambda x: (1 * x, 1 * x))
+    assert all(np.isnan(t).all() for t in jvp(both, (X,), (V,))[1])
 
 
 @pytest.mark.parametrize(
