@@ -12,7 +12,7 @@ The same program runs on NumPy and, with ``backend="cupy"``, on a CUDA GPU.
 
 from importlib import import_module
 
-from lamina import backend, config, xp
+from lamina import _einops, backend, config, xp
 from lamina.autograd import (
     Parameter,
     Tensor,
@@ -87,6 +87,8 @@ __all__ = [
     "vjp",
     "xp",
 ]
+
+_einops.watch()
 
 
 def __getattr__(name: str):
