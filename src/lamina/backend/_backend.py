@@ -12,6 +12,7 @@ import os
 import numpy as np
 
 from lamina import config
+from lamina.backend import waits
 from lamina.errors import unknown
 
 _NAMES = ("numpy", "cupy", "torch", "array_api_strict", "auto")
@@ -93,7 +94,8 @@ class Backend:
         if not is_array(data):
             data = _host(data, keep_dtype=dtype is not None)
         if not self.owns(data):
-            data = of(data).to_numpy(data)
+            home = of(data)
+            data = np.asarray(data) if home.is_host else home.to_numpy(data)
             if self.is_host:
                 return np.asarray(data, dtype=dtype)
             with self.scope():
@@ -108,6 +110,12 @@ class Backend:
 
     def to_numpy(self, array) -> np.ndarray:
         """The array in host memory: the one explicit transfer (and wait) there is."""
+        if not waits.watchers:
+            return self._read(array)
+        with waits.waiting("to_numpy", array):
+            return self._read(array)
+
+    def _read(self, array) -> np.ndarray:
         if self.name == "numpy":
             return np.asarray(array)
         if self.name == "cupy":
@@ -175,6 +183,8 @@ def get(identifier=None) -> Backend:
     found = _backends.get((name, device_name))
     if found is None:
         found = _backends[name, device_name] = _open(name, device_name)
+        if waits.watchers:  # its arrays, too
+            waits.install()
     return found
 
 
