@@ -7,6 +7,7 @@ them live side by side; ``use`` only chooses what is taken where nothing else is
 
 import contextlib
 import importlib
+import math
 import os
 
 import numpy as np
@@ -139,6 +140,18 @@ class Backend:
                 pool = self._library.get_default_memory_pool()
                 return self._library.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
         return None
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all that it was given; a host has done it already."""
+        if self.name == "cupy":
+            self.device.synchronize()
+        elif self.name == "torch" and str(self.device) != "cpu":
+            getattr(self._library, self.device.type).synchronize(self.device)
+
+    def size_of(self, array) -> int:
+        """The bytes that the elements of ``array`` take."""
+        bits = "".join(filter(str.isdigit, self.dtype_name(array.dtype))) or "8"  # bool has none
+        return math.prod(array.shape) * int(bits) // 8
 
     def scope(self):
         """A context in which new arrays of this library land on this device.

@@ -4,14 +4,17 @@ A device computes on while Python goes ahead; whatever needs a value in Python (
 ``if x:``, ``.item()``, printing, a shape that depends on values) stops Python until the device has
 caught up. While somebody watches, and only then, the ways to do that are replaced on the array
 classes of the libraries in use (`HOOKS`), and every wait is told to the watchers. A newcomer who
-adds a library adds its array class to ``_classes`` and its ways to read to `HOOKS`.
+adds a library adds its array class to ``classes`` and its ways to read to `HOOKS`.
 
 What is not seen: waits inside the driver (memory asked of it, a launch queue that is full), and
 explicit calls such as ``cupy.cuda.Device.synchronize``.
 """
 
+import functools
 import sys
 import threading
+
+from lamina.backend._replacing import Replacements
 
 _NUMBER = "keep it an array on the device, and read it once an epoch"
 _CHOICE = "let the device decide, with xp.where(condition, a, b)"
@@ -71,8 +74,7 @@ watchers: list = []
 """Who is told of waits: objects with ``met(call, place, remedy, meant)``, on every thread."""
 
 _lock = threading.RLock()
-_installed: list = []  # (object, name, what was its own or _INHERITED)
-_INHERITED = object()
+_replacements = Replacements()
 _tensors: list = []  # the class of tensors, which the room after this one brings
 
 
@@ -166,26 +168,19 @@ def unwatch(watcher) -> None:
     with _lock:
         watchers[:] = [other for other in watchers if other is not watcher]
         if not watchers:
-            while _installed:
-                owner, name, own = _installed.pop()
-                if own is _INHERITED:
-                    delattr(owner, name)
-                else:
-                    setattr(owner, name, own)
+            _replacements.restore()
 
 
 def install() -> None:
     """Watch the libraries that are loaded; again where one was loaded since."""
     with _lock:
-        done = {(id(owner), name) for owner, name, _ in _installed}
-        for library, kind, raw_of in _classes():
+        for library, kind, raw_of in classes():
             for name in HOOKS[library]:
-                if (id(kind), name) not in done and hasattr(kind, name):
-                    _replace(kind, name, _method(library, name, getattr(kind, name), raw_of))
+                make = functools.partial(_method, library, name, raw_of)
+                _replacements.replace(kind, name, make)
         for space in _spaces():
             for name in FUNCTIONS:
-                if (id(space), name) not in done and hasattr(space, name):
-                    _replace(space, name, _function(name, getattr(space, name)))
+                _replacements.replace(space, name, functools.partial(_function, name))
 
 
 def of_tensors(kind: type) -> None:
@@ -239,7 +234,7 @@ def _concerns(array) -> bool:
     return any(getattr(w, "rehearse", False) for w in watchers) or is_away(array)
 
 
-def _method(library, name, original, raw_of):
+def _method(library, name, raw_of, original):
     """What stands in for a method while somebody watches."""
 
     def method(self, *args, **kwargs):
@@ -283,12 +278,7 @@ def _function(name, original):
     return function
 
 
-def _replace(owner, name, new) -> None:
-    _installed.append((owner, name, vars(owner).get(name, _INHERITED)))
-    setattr(owner, name, new)
-
-
-def _classes():
+def classes():
     """(library, class of its arrays, how to get at the raw array) of what is loaded."""
     if "cupy" in sys.modules:
         yield "cupy", sys.modules["cupy"].ndarray, _itself
