@@ -41,7 +41,8 @@ _ROOMS = (
     "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers", "plotting",
     "regularizers", "saving", "testing", "utils",
 )  # fmt: skip
-_FROM_ROOMS = {"Input": "layers", "Layer": "layers", "Model": "models", "Sequential": "models"}
+_FROM_ROOMS = {"Input": "layers", "Layer": "layers", "Model": "models", "Sequential": "models",
+               "profile": "models"}  # fmt: skip
 
 __all__ = [
     "Input",
@@ -77,6 +78,7 @@ __all__ = [
     "optimizers",
     "plotting",
     "primitive",
+    "profile",
     "regularizers",
     "saving",
     "stop_gradient",
