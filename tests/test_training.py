@@ -1084,6 +1084,7 @@ def test_what_fit_prints(capsys):
 
 
 def test_metrics_and_losses_stay_on_the_device(backend, no_sync):
+    lamina.utils.set_random_seed(0)
     model = lamina.Sequential(
         [
             layers.Input((3,)),
@@ -1099,7 +1100,7 @@ def test_metrics_and_losses_stay_on_the_device(backend, no_sync):
     )  # fmt: skip
     with no_sync():
         history = model.fit(
-            X, (Y > 0).astype("float32"), sample_weight=W, epochs=3, validation_split=0.2, verbose=0
+            X, (Y > 0).astype("float32"), sample_weight=W, epochs=9, validation_split=0.2, verbose=0
         ).history
         model.evaluate(X, (Y > 0), verbose=0)
         model.predict(X, verbose=0)

@@ -286,9 +286,15 @@ def _matrix(w):
 
 def _blocks(samples, win, w):
     """The blocks of a batch, each with about ``BLOCK`` numbers in its columns or its products."""
-    copied = w.shape[-2] if _is_signal(win) else math.prod(w.shape[:-1])
-    numbers = max(copied, w.shape[-1])
-    return blocks(samples, win, numbers * math.prod(win.count[1:]), BLOCK)
+    return _blocks_of(samples, win, w.shape, BLOCK)
+
+
+@functools.lru_cache(maxsize=256)
+def _blocks_of(samples, win, kernel_shape, budget):
+    *places, filters = kernel_shape
+    copied = places[-1] if _is_signal(win) else math.prod(places)
+    numbers = max(copied, filters) * math.prod(win.count[1:])
+    return list(blocks(samples, win, numbers, budget))
 
 
 def _columns(block, x, win):

@@ -100,7 +100,8 @@ class Feed:
                     "give either class_weight or sample_weight: multiply the class's weight into "
                     "sample_weight to have both"
                 )
-            weights = class_weights(y, classes)
+            with backend.allow_sync():
+                weights = class_weights(y, classes)
         self.model.build_from(x)
         if y is not None and self.loss is not None:
             self._check_targets(y)
@@ -131,6 +132,10 @@ class Feed:
             piece, dtype, self.place
         ):
             return piece
+        with backend.allow_sync():  # what lies on a device already is looked at there
+            return self._converted(piece, name, dtype, rows)
+
+    def _converted(self, piece, name, dtype, rows):
         if backend.namespace(piece).isdtype(piece.dtype, "bool"):
             piece = backend.of(piece).asarray(piece, "int32")
         if name == "y" and self.loss is not None and isinstance(rows, int):

@@ -34,6 +34,7 @@ from lamina.ops.activations import (
     threshold,
 )
 from lamina.ops.arranging import crop, pad, permute, repeat_vector
+from lamina.ops.contracting import einsum
 from lamina.ops.convolution import (
     conv,
     conv_max_pool,
@@ -107,6 +108,7 @@ __all__ = [
     "crop_each",
     "dense",
     "depthwise_conv",
+    "einsum",
     "elu",
     "erf",
     "exponential",
