@@ -37,11 +37,12 @@ __version__ = "0.1.0"
 
 # Rooms that a program may never enter are opened on first use.
 _ROOMS = (
-    "activations", "applications", "callbacks", "constraints", "datasets", "initializers",
-    "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers", "plotting",
-    "regularizers", "saving", "testing", "utils",
+    "activations", "applications", "callbacks", "constraints", "datasets", "explain",
+    "initializers", "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers",
+    "plotting", "regularizers", "saving", "testing", "utils",
 )  # fmt: skip
-_FROM_ROOMS = {"Input": "layers", "Layer": "layers", "Model": "models", "Sequential": "models"}
+_FROM_ROOMS = {"Input": "layers", "Layer": "layers", "Model": "models", "Sequential": "models",
+               "profile": "models"}  # fmt: skip
 
 __all__ = [
     "Input",
@@ -60,6 +61,7 @@ __all__ = [
     "custom_vjp",
     "datasets",
     "debug_nans",
+    "explain",
     "grad",
     "hessian",
     "hvp",
@@ -77,6 +79,7 @@ __all__ = [
     "optimizers",
     "plotting",
     "primitive",
+    "profile",
     "regularizers",
     "saving",
     "stop_gradient",

@@ -35,7 +35,13 @@ from lamina.ops.activations import (
 )
 from lamina.ops.arranging import crop, pad, permute, repeat_vector
 from lamina.ops.contracting import einsum
-from lamina.ops.convolution import conv, conv_transpose, depthwise_conv, separable_conv
+from lamina.ops.convolution import (
+    conv,
+    conv_max_pool,
+    conv_transpose,
+    depthwise_conv,
+    separable_conv,
+)
 from lamina.ops.crossentropies import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -95,6 +101,7 @@ __all__ = [
     "categorical_hinge",
     "celu",
     "conv",
+    "conv_max_pool",
     "conv_transpose",
     "cosine_similarity",
     "crop",
