@@ -305,7 +305,7 @@ class TestMostWrong:
         axes = plotting.most_wrong(model, x, [1, 0, 2], class_names=["cat", "dog", "owl"]).axes
         powers = np.exp(logits[[0, 2]])
         shares = (powers / powers.sum(axis=1, keepdims=True)).max(axis=1)
-        titles = [f"dog, read cat\n{shares[0]:.1%}", f"owl, read dog\n{shares[1]:.1%}"]
+        titles = [f"dog\nread cat\n{shares[0]:.1%}", f"owl\nread dog\n{shares[1]:.1%}"]
         assert [axis.get_title() for axis in axes] == titles
 
     @pytest.mark.parametrize("scale", ["probability", "logit"])
@@ -315,6 +315,14 @@ class TestMostWrong:
         axes = plotting.most_wrong(model, x, [[0], [1], [0], [1]]).axes
         told = ["1, read 0\n95.0%", "0, read 1\n90.0%", "1, read 0\n80.0%"]
         assert [axis.get_title() for axis in axes] == told
+
+    def test_long_names_stay_within_the_picture(self):
+        model, x = fixed(np.eye(3))
+        names = ["aeroplane", "hippopotamus", "motorcycle"]
+        figure = plotting.most_wrong(model, x[:1], [1], class_names=names)
+        figure.draw_without_rendering()
+        box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
 
     def test_labels_in_rows_and_none_wrong(self):
         model, x = fixed(np.eye(3))

@@ -72,14 +72,16 @@ def most_wrong(
     chosen = wrong[np.argsort(-own[wrong], kind="stable")][:count]
     if not len(chosen):
         return save(_none(len(x), ax), path)
-    name = str if class_names is None else lambda label: str(class_names[label])
-    titles = [f"{name(true[i])}, read {name(read[i])}\n{_share(own[i])}" for i in chosen]
+    titles = [f"{_pair(true[i], read[i], class_names)}\n{own[i]:.1%}" for i in chosen]
     pictures = pictures_of(model, x[chosen], "most wrong images")
     return images(pictures, titles=titles, columns=columns, cmap=cmap, ax=ax, path=path)
 
 
-def _share(probability: float) -> str:
-    return f"{probability:.1%}"
+def _pair(true: int, read: int, class_names: Sequence[str] | None) -> str:
+    """What it is and what it was read as; names have a line each."""
+    if class_names is None:
+        return f"{true}, read {read}"
+    return f"{class_names[true]}\nread {class_names[read]}"
 
 
 def _probabilities(model: Any, x: np.ndarray) -> np.ndarray:
