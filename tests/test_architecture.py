@@ -37,6 +37,7 @@ RANKS = {
     "xp": 2,
     "ops": 3,
     "kernels": 4,
+    "_einops": 4,
     **dict.fromkeys(PARTS, 5),
     "layers": 6,
     "data": 7,

@@ -12,7 +12,7 @@ The same program runs on NumPy and, with ``backend="cupy"``, on a CUDA GPU.
 
 from importlib import import_module
 
-from lamina import backend, config, xp
+from lamina import _einops, backend, config, xp
 from lamina.autograd import (
     Parameter,
     Tensor,
@@ -41,7 +41,8 @@ _ROOMS = (
     "initializers", "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers",
     "plotting", "regularizers", "saving", "testing", "utils",
 )  # fmt: skip
-_FROM_ROOMS = {"Input": "layers", "Layer": "layers", "Model": "models", "Sequential": "models"}
+_FROM_ROOMS = {"Input": "layers", "Layer": "layers", "Model": "models", "Sequential": "models",
+               "profile": "models"}  # fmt: skip
 
 __all__ = [
     "Input",
@@ -78,6 +79,7 @@ __all__ = [
     "optimizers",
     "plotting",
     "primitive",
+    "profile",
     "regularizers",
     "saving",
     "stop_gradient",
@@ -88,6 +90,8 @@ __all__ = [
     "vjp",
     "xp",
 ]
+
+_einops.watch()
 
 
 def __getattr__(name: str):
