@@ -405,6 +405,13 @@ def test_distributions():
     assert sorted(draw().permutation(10).tolist()) == list(range(10))
 
 
+def test_a_truncated_normal_draws_again_only_what_lies_too_far():
+    z, t = draw().normal((50, 40)), draw().truncated_normal((50, 40))
+    far = abs(z) > 2
+    assert far.any() and np.array_equal(t[~far], z[~far]) and abs(t).max() <= 2
+    assert not np.isin(t[far], z).any()
+
+
 def test_a_random_seed_makes_the_seeds_that_follow_repeatable():
     lamina.utils.set_random_seed(7)
     first = [random.next_seed() for _ in range(3)]
