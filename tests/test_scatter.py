@@ -1,4 +1,4 @@
-"""Adding into places named by numbers: the sums are right, and the same to the last bit each time."""
+"""Adding into places named by numbers: the sums are right, and the same bits every time."""
 
 import ctypes
 import shutil

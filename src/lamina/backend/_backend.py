@@ -33,6 +33,7 @@ _environment = getattr(os.environ, "_data", os.environ)
 if _environment is not os.environ:
     _KEY = os.environ.encodekey(_KEY)
 _by_environment: dict[object, "Backend"] = {}
+_forked = False  # whether the process it was forked from had begun to use CUDA
 
 
 class Backend:
@@ -137,8 +138,8 @@ class Backend:
         """Bytes free on the device, or None where the library does not tell."""
         if self.name == "cupy":
             with self.scope():
-                pool = self._library.get_default_memory_pool()
-                return self._library.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
+                pool = self.library.get_default_memory_pool()
+                return self.library.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
         return None
 
     def synchronize(self) -> None:
@@ -146,7 +147,7 @@ class Backend:
         if self.name == "cupy":
             self.device.synchronize()
         elif self.name == "torch" and str(self.device) != "cpu":
-            getattr(self._library, self.device.type).synchronize(self.device)
+            getattr(self.library, self.device.type).synchronize(self.device)
 
     def size_of(self, array) -> int:
         """The bytes that the elements of ``array`` take."""
@@ -158,10 +159,15 @@ class Backend:
 
         CuPy ignores ``device=`` in most creation functions and goes by the current device instead.
         """
-        return self.device if self.name == "cupy" else contextlib.nullcontext()
+        if self.name != "cupy":
+            return contextlib.nullcontext()
+        if _forked:
+            raise _after_cuda()
+        return self.device
 
     @property
-    def _library(self):
+    def library(self):
+        """The module of the array library itself."""
         return importlib.import_module(self.name)
 
 
@@ -346,7 +352,14 @@ def _open(name: str, device_name: str) -> Backend:
     return Backend(name, xp, device, device_name)
 
 
+def opened(name: str) -> list[Backend]:
+    """The backends of a library that were asked for so far."""
+    return [backend for (known, _), backend in tuple(_backends.items()) if known == name]
+
+
 def _open_cupy(device_name: str) -> Backend:
+    if _forked:
+        raise _after_cuda()
     try:
         cupy = importlib.import_module("cupy")
     except ImportError as error:
@@ -373,10 +386,32 @@ def _open_cupy(device_name: str) -> Backend:
 
 
 def _cuda_answers() -> bool:
+    if _forked:
+        raise _after_cuda()
     try:
         return bool(importlib.import_module("cupy").is_available())
     except ImportError:
         return False
 
+
+def _after_fork() -> None:
+    """CUDA does not survive a fork: have a child of a process that uses it told so."""
+    global _forked
+    lost = [key for key in _backends if key[0] == "cupy"]
+    _forked = _forked or bool(lost)
+    for key in lost:
+        del _backends[key]
+
+
+def _after_cuda() -> RuntimeError:
+    return RuntimeError(
+        "this process was forked from one that had begun to use CUDA, which works in no such "
+        "process: start processes anew, with multiprocessing.get_context('spawn'), use threads, "
+        "or use backend='numpy' here"
+    )
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 get("numpy")
