@@ -12,7 +12,7 @@ import pytest
 import lamina
 from lamina import backend as backends
 from lamina import layers
-from lamina.backend import _backend, memory
+from lamina.backend import _backend, _cuda, memory
 
 PLACE = "array_api_strict:device1"
 
@@ -35,7 +35,7 @@ def cupy(monkeypatch):
     """A module that answers as CuPy does on a machine with two devices."""
     for table in ("_backends", "_names", "_namespaces"):
         monkeypatch.setattr(_backend, table, dict(getattr(_backend, table)))
-    monkeypatch.setattr(_backend, "_forked", False)
+    monkeypatch.setattr(_cuda, "used_by", None)
 
     class Device:
         entered = []

@@ -13,7 +13,7 @@ import os
 import numpy as np
 
 from lamina import config
-from lamina.backend import waits
+from lamina.backend import _cuda, waits
 from lamina.errors import unknown
 
 _NAMES = ("numpy", "cupy", "torch", "array_api_strict", "auto")
@@ -33,7 +33,6 @@ _environment = getattr(os.environ, "_data", os.environ)
 if _environment is not os.environ:
     _KEY = os.environ.encodekey(_KEY)
 _by_environment: dict[object, "Backend"] = {}
-_forked = False  # whether the process it was forked from had begun to use CUDA
 
 
 class Backend:
@@ -161,8 +160,7 @@ class Backend:
         """
         if self.name != "cupy":
             return contextlib.nullcontext()
-        if _forked:
-            raise _after_cuda()
+        _cuda.check_process()
         return self.device
 
     @property
@@ -198,12 +196,14 @@ def get(identifier=None) -> Backend:
         raise TypeError(f"a backend is named by a string such as 'numpy', got {identifier!r}")
     name, _, device_name = identifier.partition(":")
     if name == "auto":
-        name = "cupy" if _cuda_answers() else "numpy"
+        name = "cupy" if _cuda.answers() else "numpy"
     found = _backends.get((name, device_name))
     if found is None:
         found = _backends[name, device_name] = _open(name, device_name)
         if waits.watchers:  # its arrays, too
             waits.install()
+    elif name == "cupy":
+        _cuda.check_process()
     return found
 
 
@@ -358,60 +358,11 @@ def opened(name: str) -> list[Backend]:
 
 
 def _open_cupy(device_name: str) -> Backend:
-    if _forked:
-        raise _after_cuda()
-    try:
-        cupy = importlib.import_module("cupy")
-    except ImportError as error:
-        raise RuntimeError(
-            "the backend 'cupy' needs CuPy and an NVIDIA driver, and CuPy does not import "
-            f"({error}): python -m lamina tells which of them is missing and what to install, "
-            "or use backend='numpy'"
-        ) from error
-    if not cupy.is_available():
-        raise RuntimeError(
-            "the backend 'cupy' needs a CUDA device, and none answers: run python -m lamina to "
-            "see why, or use backend='numpy' (or 'auto')"
-        )
-    count = cupy.cuda.runtime.getDeviceCount()
-    number = int(device_name) if device_name.isdecimal() else 0 if not device_name else -1
-    if not 0 <= number < count:
-        raise ValueError(
-            f"CUDA devices are numbered 0 to {count - 1} here, got 'cupy:{device_name}'"
-        )
+    cupy, device = _cuda.device(device_name)
     xp = importlib.import_module("array_api_compat.cupy")
     _names[xp] = "cupy"
     _namespaces[cupy.ndarray] = xp
-    return Backend("cupy", xp, cupy.cuda.Device(number), device_name)
+    return Backend("cupy", xp, device, device_name)
 
-
-def _cuda_answers() -> bool:
-    if _forked:
-        raise _after_cuda()
-    try:
-        return bool(importlib.import_module("cupy").is_available())
-    except ImportError:
-        return False
-
-
-def _after_fork() -> None:
-    """CUDA does not survive a fork: have a child of a process that uses it told so."""
-    global _forked
-    lost = [key for key in _backends if key[0] == "cupy"]
-    _forked = _forked or bool(lost)
-    for key in lost:
-        del _backends[key]
-
-
-def _after_cuda() -> RuntimeError:
-    return RuntimeError(
-        "this process was forked from one that had begun to use CUDA, which works in no such "
-        "process: start processes anew, with multiprocessing.get_context('spawn'), use threads, "
-        "or use backend='numpy' here"
-    )
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 get("numpy")
