@@ -67,8 +67,13 @@ def pytest_runtest_setup(item):
 def pytest_runtest_makereport(item, call):
     report = yield
     if report.when == "call" and report.passed and hasattr(item, "callspec"):
-        _passed[item.callspec.params.get("backend")] += 1
+        report.backend = item.callspec.params.get("backend")
     return report
+
+
+def pytest_runtest_logreport(report):
+    """Count in the process that prints, whichever ran the test."""
+    _passed[getattr(report, "backend", None)] += 1
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -764,7 +764,7 @@ def test_accumulated_gradients_are_one_large_batch():
 @pytest.fixture
 def big(monkeypatch):
     """A batch and a network, for tests in which less work than usual is worth cutting."""
-    monkeypatch.setattr("lamina.models.step.SHARD", 1 << 19)
+    monkeypatch.setattr("lamina.models.step.CUT", 1 << 19)
     rng = np.random.default_rng(3)
     x = rng.normal(size=(512, 64)).astype("float32")
     return x, rng.integers(0, 5, 512)

@@ -12,7 +12,7 @@ The same program runs on NumPy and, with ``backend="cupy"``, on a CUDA GPU.
 
 from importlib import import_module
 
-from lamina import backend, config, xp
+from lamina import _einops, backend, config, xp
 from lamina.autograd import (
     Parameter,
     Tensor,
@@ -37,9 +37,9 @@ __version__ = "0.1.0"
 
 # Rooms that a program may never enter are opened on first use.
 _ROOMS = (
-    "activations", "applications", "callbacks", "constraints", "datasets", "initializers",
-    "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers", "plotting",
-    "regularizers", "saving", "testing", "utils",
+    "activations", "applications", "callbacks", "constraints", "datasets", "explain",
+    "initializers", "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers",
+    "plotting", "regularizers", "saving", "testing", "utils",
 )  # fmt: skip
 _FROM_ROOMS = {"Input": "layers", "Layer": "layers", "Model": "models", "Sequential": "models",
                "profile": "models"}  # fmt: skip
@@ -61,6 +61,7 @@ __all__ = [
     "custom_vjp",
     "datasets",
     "debug_nans",
+    "explain",
     "grad",
     "hessian",
     "hvp",
@@ -89,6 +90,8 @@ __all__ = [
     "vjp",
     "xp",
 ]
+
+_einops.watch()
 
 
 def __getattr__(name: str):
