@@ -1,4 +1,4 @@
-"""Keeping freed host memory in the process, so that a step reuses the last step's.
+"""Memory: kept in the process so that a step reuses the last step's, given back, and limited.
 
 NumPy's large temporaries are mapped, zeroed by page faults and unmapped at every operation; for a
 training step that is the largest single cost. glibc keeps them when told to; other C libraries
@@ -34,3 +34,60 @@ def keep() -> bool:
             mallopt(_M_TOP_PAD, 64 << 20)
             _done = True
     return _done
+
+
+def give_back() -> None:
+    """Give memory that is kept but not in use back to the system, and to other programs.
+
+    The next step takes it anew, which costs time. It concerns the pools of CuPy, on every device in
+    use and for transfers, and what glibc keeps of the host's.
+    """
+    from lamina.backend import _backend
+
+    for place in _backend.opened("cupy"):
+        with place.scope():
+            place.library.get_default_memory_pool().free_all_blocks()
+        place.library.get_default_pinned_memory_pool().free_all_blocks()
+    if sys.platform == "linux":
+        import ctypes
+
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+def limit(size: int | float | None, backend="cupy") -> None:
+    """Let CuPy take no more than so much memory of a device; beyond it, memory runs out.
+
+    Args:
+        size: bytes, as a whole number; or a share of the device's memory, as a number above 0 up to
+            1; None lifts the limit. What is in use already stays.
+        backend: "cupy", "cupy:1", or a Backend.
+
+    Raises:
+        ValueError: for another size, and for a backend that is not CuPy's.
+
+    Example:
+        >>> lamina.backend.memory.limit(4 * 2**30)  # 4 GiB
+    """
+    from lamina.backend import _backend
+
+    place = _backend.get(backend)
+    if place.name != "cupy":
+        raise ValueError(
+            f"a limit of memory is for CuPy's devices, got the backend {place}: for the memory of "
+            "the host ask the system, for example with ulimit -v or resource.setrlimit"
+        )
+    whole = isinstance(size, int) and not isinstance(size, bool) and size > 0
+    share = isinstance(size, float) and 0 < size <= 1
+    if not (size is None or whole or share):
+        raise ValueError(
+            "a limit of memory is a whole number of bytes, a share above 0 up to 1.0, or None, "
+            f"got {size!r}"
+        )
+    with place.scope():
+        pool = place.library.get_default_memory_pool()
+        if share:
+            pool.set_limit(fraction=size)
+        else:
+            pool.set_limit(size=size or 0)  # CuPy's 0 is no limit

@@ -118,8 +118,9 @@ def _kinds(dtype):
 
 
 def _scaled(unit, mean, stddev):
-    kind = unit.dtype.type
-    return np.asarray(unit * kind(stddev) + kind(mean))
+    unit *= unit.dtype.type(stddev)
+    unit += unit.dtype.type(mean)
+    return unit
 
 
 def _handed(array, at: Backend, place: Backend | None, dtype=None):
