@@ -124,9 +124,10 @@ def test_mnist_convolution(needs, capsys):
     assert "Conv2D" in capsys.readouterr().out
 
 
-def test_resnet_overfit(capsys):
-    """ResNet-20 in its full width learns 64 images by heart, also as it is used afterwards."""
-    figures = load("resnet_overfit").main(verbose=0)
+@pytest.mark.parametrize("resnet18", [False, True])
+def test_resnet_overfit(resnet18, capsys):
+    """In its full width each learns 64 images by heart, also as it is used afterwards."""
+    figures = load("resnet_overfit").main(resnet18=resnet18, verbose=0)
     assert figures["loss"] < 1e-3
     assert figures["accuracy"] == 1.0
     assert "Learnt by heart." in capsys.readouterr().out
