@@ -77,6 +77,53 @@ def test_adam_takes_13_calls_and_norms_of_each_gradient_one_more_each():
     assert each.total() == 13 + 6  # stack, sqrt, clip, quotient; concat, product
 
 
+def test_gradients_are_held_back_in_as_many_calls_for_2_parameters_as_for_40():
+    made = []
+    for count in (2, 40):
+        params, home = parameters(count), backends.get(PLACE)
+        optimizer = optimizers.Adam(gradient_accumulation_steps=3)
+        optimizer.build(params)
+        grads = [home.asarray(RNG.normal(size=p.shape), "float32") for p in params]
+        for _ in range(3):
+            optimizer.apply(grads)
+        made.append(collections.Counter())
+        with backends.calls.counting(home, lambda name: made[-1].update([name])):
+            for _ in range(3):
+                optimizer.apply(grads)
+    assert made[0] == made[1]
+    assert made[1].total() == 13 + 3 + 2 + 1  # Adam; joined, added, divided
+
+
+def test_what_is_held_back_is_the_same_whether_or_not_as_one():
+    """Bit for bit, also where a gradient is missing half way, and through a saved state."""
+
+    def run(how):
+        rng, home = np.random.default_rng(3), backends.get(PLACE)
+        params = [lamina.Parameter(home.asarray(rng.normal(size=s), "float32")) for s in SHAPES]
+        optimizer = optimizers.Adam(0.1, gradient_accumulation_steps=3)
+        optimizer.build(params)
+        for call in range(9):
+            grads = [home.asarray(rng.normal(size=s), "float32") for s in SHAPES]
+            if call == 4:
+                grads[1] = None
+            optimizer.apply(grads)
+            if how == "looked at":
+                assert optimizer.state()["held_calls"] == (call + 1) % 3
+            if how == "saved" and call in (0, 3, 4, 7):
+                state, optimizer = optimizer.state(), optimizers.Adam(
+                    0.1, gradient_accumulation_steps=3
+                )  # fmt: skip
+                optimizer.build(params)
+                optimizer.set_state(state)
+        return [home.to_numpy(p.data) for p in params]
+
+    SHAPES = [(3, 2), (4,), (2, 2, 2)]
+    expected = run("plainly")
+    for how in ("looked at", "saved"):
+        for a, b in zip(run(how), expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 # ---- the kernel ---------------------------------------------------------------------------------
 
 
