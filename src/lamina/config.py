@@ -9,6 +9,7 @@ import os
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 _floatx = "float32"
+_policy = None
 _epsilon = 1e-7
 _workers = None
 _keep_memory = os.environ.get("LAMINA_KEEP_MEMORY", "1") != "0"
@@ -31,6 +32,40 @@ def set_floatx(dtype: str) -> None:
 
         raise unknown("float dtype", dtype, _FLOATS)
     _floatx = dtype
+
+
+def dtype_policy():
+    """The ``DTypePolicy`` of layers that name no dtype: that of :func:`set_dtype_policy`."""
+    from lamina.dtype_policies import DTypePolicy
+
+    return _policy or DTypePolicy(_floatx)
+
+
+def set_dtype_policy(policy) -> None:
+    """Set the policy of layers made from now on; those that are there keep theirs.
+
+    Args:
+        policy: a name such as "mixed_float16" or "float64", or a ``DTypePolicy``; None goes back
+            to :func:`floatx`, as it starts.
+
+    Raises:
+        ValueError: for an unknown name, or one of whole numbers.
+    """
+    global _policy
+    from lamina.dtype_policies import FLOATS, get
+
+    policy = get(policy)
+    if policy is not None and policy.variable_dtype not in FLOATS:
+        raise ValueError(
+            f"layers compute with floats unless told otherwise one by one, got {policy.name!r}: "
+            "set a float dtype or a mixed policy, and give single layers their dtype="
+        )
+    _policy = policy
+
+
+def chosen_policy():
+    """The policy of :func:`set_dtype_policy`, or None where it was not called."""
+    return _policy
 
 
 def epsilon() -> float:
@@ -96,9 +131,11 @@ def _checked_workers(count: int) -> int:
 
 
 __all__ = [
+    "dtype_policy",
     "epsilon",
     "floatx",
     "keep_memory",
+    "set_dtype_policy",
     "set_epsilon",
     "set_floatx",
     "set_keep_memory",

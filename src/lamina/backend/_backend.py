@@ -113,6 +113,8 @@ class Backend:
         if self.name == "cupy":
             return array.get()
         if self.name == "torch":
+            if str(array.dtype) == "torch.bfloat16":  # NumPy has none: float32 holds each of them
+                array = array.float()
             return array.detach().cpu().resolve_conj().resolve_neg().numpy()
         if self.name == "array_api_strict":
             return np.asarray(array.to_device(self.xp.Device("CPU_DEVICE")))

@@ -58,7 +58,7 @@ class Input(Layer):
         return {
             "shape": self.shape,
             "batch_size": self.batch_size,
-            "dtype": self.dtype,
+            "dtype": self.policy_name(),
             "name": self.name,
         }
 

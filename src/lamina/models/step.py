@@ -13,6 +13,7 @@ import math
 from lamina import backend, config
 from lamina.autograd import Tensor, no_grad, sweep
 from lamina.autograd import _debug as debug
+from lamina.layers._casting import widened
 from lamina.layers._holder import Structure
 from lamina.layers._passes import Pass
 from lamina.losses import prepare
@@ -93,6 +94,7 @@ class Step:
         self._steady = self._place.name == "numpy"
         self._divisible = self._steady and all(layer.exchanges for layer in coupled)
         self._coupled = bool(coupled)
+        self._half = any(layer.dtype_policy.is_half for layer in layers)
         self._cuts = {}
         self._version = Structure.version
         return True
@@ -167,6 +169,8 @@ class Step:
             outputs = self.model(x, training=True)
             if not outputs.requires_grad:
                 raise ValueError(self._nothing_to_train())
+            if self._half:
+                outputs = widened(outputs)
             part.targets = y = prepare(y, outputs, self.loss)
             values = self.loss.call(y, outputs)
         if self._per_sample is None:
@@ -259,6 +263,7 @@ class Step:
             outputs = _raw(self.model(x))
             if self.loss is None or y is None:
                 return outputs, None
+            outputs = widened(outputs)
             y = prepare(y, outputs, self.loss)
             values = self.loss.call(y, outputs)
         if self._per_sample is None:
