@@ -1,11 +1,14 @@
-"""Half precision: which arrays are of it, and what is done in float32 all the same."""
-
-import functools
+"""Half precision: which arrays are of it."""
 
 from lamina.dtype_policies import HALVES
 
+_known: dict[type, dict] = {}  # by type, since dtypes of two libraries may not be comparable
 
-@functools.lru_cache(maxsize=64)
+
 def is_half(dtype) -> bool:
     """Whether a dtype of any library is float16 or bfloat16."""
-    return str(dtype).rpartition(".")[2] in HALVES
+    known = _known.setdefault(type(dtype), {})
+    found = known.get(dtype)
+    if found is None:
+        found = known[dtype] = str(dtype).rpartition(".")[2] in HALVES
+    return found
