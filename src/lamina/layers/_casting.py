@@ -107,6 +107,13 @@ class Typed:
         return out
 
 
+    def _called(self, inputs, training):
+        """``call``, whatever it takes."""
+        if self._sets_mode:
+            return self._call_in_mode(inputs, training)
+        return self.call(inputs, training=training) if self._takes_training else self.call(inputs)
+
+
 class _Current(threading.local):
     rounded: "Rounded | None" = None
 

@@ -255,12 +255,6 @@ class Layer(Building):
             _passes.add_loss(self.activity_regularizer(widened(out)) / out.shape[0])
         return out
 
-    def _called(self, inputs, training):
-        """``call``, whatever it takes."""
-        if self._sets_mode:
-            return self._call_in_mode(inputs, training)
-        return self.call(inputs, training=training) if self._takes_training else self.call(inputs)
-
     def _call_in_mode(self, inputs, training):
         """``call``, telling the layers inside if it is training."""
         with _passes.Mode(training):

@@ -76,6 +76,7 @@ class Step:
         self._mixes = False  # whether the loss of one sample depends on others
         self._version = None
         self._seeds = {}
+        self._scales = None  # what makes a seed larger, or None
         self._fitting = None  # shapes of targets and outputs that were found to fit as they are
 
     def refresh(self) -> bool:
@@ -106,6 +107,9 @@ class Step:
             x, y, weights: raw arrays on the model's backend; ``weights`` may be None.
         """
         rows = x.shape[0]
+        optimizer = self.model.optimizer
+        scales = optimizer is not None and optimizer.scales_loss
+        self._scales = optimizer.scale_loss if scales else None
         total = None if weights is None and not self._masks else self._total(y, weights)
         plan = self._cuts.get(rows)
         if plan is None:
@@ -183,11 +187,11 @@ class Step:
         seed = self._seed(values, y, part.rows, rows, weights, total)
         part.outputs = outputs.data
         part.loss = _weighted_sum(values.data, seed)
-        roots = [(values, seed)]
+        roots = [(values, self._scaled(seed))]
         for loss in current.losses:
             part.loss = part.loss + _raw(loss)
             if getattr(loss, "requires_grad", False):
-                roots.append((loss, backend.namespace(loss.data).ones_like(loss.data)))
+                roots.append((loss, self._scaled(_ones_like(loss))))
         part.has_added = bool(current.losses) or current.of_shard
         part.updates = current.updates
         found = sweep(roots)
@@ -214,7 +218,7 @@ class Step:
         values, part.outputs, pullback = run
         seed = self._seed(values, y, part.rows, rows, weights, total)
         part.loss = _weighted_sum(values, seed)
-        part.gradients = chain.gradients(kept, pullback, seed)
+        part.gradients = chain.gradients(kept, pullback, self._scaled(seed))
         part.has_added, part.updates = False, ()
         return True
 
@@ -249,7 +253,7 @@ class Step:
             penalty = parameter.regularizer(parameter)
             part.loss = part.loss + _raw(penalty)
             if getattr(penalty, "requires_grad", False):
-                roots.append((penalty, backend.namespace(penalty.data).ones_like(penalty.data)))
+                roots.append((penalty, self._scaled(_ones_like(penalty))))
         found = sweep(roots)
         for i, parameter in enumerate(self.parameters):
             g = found.get(parameter)
@@ -349,6 +353,10 @@ class Step:
             total = total * (math.prod(shape) / math.prod(weights.shape))
         return xp.broadcast_to(factor * (self._weight / total), shape)
 
+    def _scaled(self, seed):
+        """A seed of the sweep as the optimizer wants its gradients: in half precision, larger."""
+        return seed if self._scales is None else self._scales(seed)
+
     def _uniform(self, values, batch_rows):
         data = _raw(values)
         xp = backend.namespace(data)
@@ -358,6 +366,10 @@ class Step:
             for n in values.shape[1:]:
                 count *= n
         return xp.full_like(data, self._weight / count)
+
+
+def _ones_like(tensor):
+    return backend.namespace(tensor.data).ones_like(tensor.data)
 
 
 def _raw(value):

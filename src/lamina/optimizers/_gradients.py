@@ -13,6 +13,11 @@ def summed(shards):
     return total
 
 
+def unscaled(gradients, scale) -> list:
+    """Each gradient divided by a number or an array without axes; None stays None."""
+    return [None if g is None else g / scale for g in gradients]
+
+
 def norm_factors(gradients, clipnorm: float | None, global_clipnorm: float | None) -> list:
     """What scales gradients down to a norm: ``limit / max(norm, limit)``, None for None.
 
