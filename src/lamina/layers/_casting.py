@@ -106,7 +106,6 @@ class Typed:
             out = cast(out, self.compute_dtype)
         return out
 
-
     def _called(self, inputs, training):
         """``call``, whatever it takes."""
         if self._sets_mode:

@@ -105,9 +105,8 @@ class LossScaleOptimizer(Optimizer):
 
     def _adapt(self, xp, finite) -> None:
         """The scale and the counter after a step whose gradients were ``finite``."""
-        doubled, halved = self._scale * 2.0, self._scale * 0.5
-        doubled = xp.where(doubled <= _MOST, doubled, self._scale)
-        halved = xp.where(halved >= _LEAST, halved, self._scale)
+        doubled = xp.where(self._scale <= _MOST / 2, self._scale, self._scale * 0.5) * 2.0
+        halved = xp.where(self._scale >= _LEAST * 2, self._scale * 0.5, self._scale)
         counter = self._counter + 1
         full = counter >= self.dynamic_growth_steps
         self._scale = xp.where(finite, xp.where(full, doubled, self._scale), halved)
@@ -148,7 +147,8 @@ class LossScaleOptimizer(Optimizer):
                 inner._step([total], workers)
                 self._done = self._done + 1
         else:
-            self._step_where(xp, finite, total)
+            with backend.quiet():  # of a step that is thrown away nobody needs to hear
+                self._step_where(xp, finite, total)
         self._adapt(xp, finite)
 
     def _step_where(self, xp, finite, gradients) -> None:
