@@ -10,6 +10,7 @@ _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 _floatx = "float32"
 _policy = None
+_tf32_is_settled = False
 _epsilon = 1e-7
 _workers = None
 _keep_memory = os.environ.get("LAMINA_KEEP_MEMORY", "1") != "0"
@@ -124,6 +125,36 @@ def set_keep_memory(keep: bool) -> None:
     _keep_memory = bool(keep)
 
 
+def tf32() -> bool:
+    """Whether CuPy multiplies float32 matrices with inputs rounded to 10 bits: TF32, far faster.
+
+    ``CUPY_TF32`` or :func:`set_tf32`; it starts off. CuPy itself has it in products of two
+    matrices only, not in those of stacks of them.
+    """
+    return os.environ.get("CUPY_TF32", "0").strip() not in ("", "0")
+
+
+def set_tf32(on: bool) -> None:
+    """Set :func:`tf32`, before CuPy is used: it looks once, at its first product.
+
+    Raises:
+        RuntimeError: for a change after the CuPy backend was opened.
+    """
+    if bool(on) != tf32() and _tf32_is_settled:
+        raise RuntimeError(
+            f"CuPy looks for TF32 once, at its first product, so set_tf32({bool(on)}) must come "
+            f"before the backend 'cupy' is first used: call it right after importing lamina, or "
+            f"start the program with CUPY_TF32={int(bool(on))}"
+        )
+    os.environ["CUPY_TF32"] = str(int(bool(on)))
+
+
+def settle_tf32() -> None:
+    """Note that CuPy is in use."""
+    global _tf32_is_settled
+    _tf32_is_settled = True
+
+
 def _checked_workers(count: int) -> int:
     if count < 1:
         raise ValueError(f"the number of workers must be at least 1, got {count}")
@@ -139,7 +170,9 @@ __all__ = [
     "set_epsilon",
     "set_floatx",
     "set_keep_memory",
+    "set_tf32",
     "set_workers",
+    "tf32",
     "usable_cores",
     "workers",
 ]

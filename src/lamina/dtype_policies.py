@@ -11,10 +11,8 @@ HALVES = frozenset(("float16", "bfloat16"))
 FLOATS = frozenset(("float16", "bfloat16", "float32", "float64"))
 
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
-_NAMES = frozenset(
-    (*_MIXED, *FLOATS, "bool", "complex64", "complex128")
-    + tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
-)
+_OTHERS = """bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 complex64 complex128"""
+_NAMES = frozenset((*_MIXED, *FLOATS, *_OTHERS.split()))
 
 
 class DTypePolicy:

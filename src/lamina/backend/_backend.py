@@ -345,6 +345,7 @@ def _open_cupy(device_name: str) -> Backend:
         raise ValueError(
             f"CUDA devices are numbered 0 to {count - 1} here, got 'cupy:{device_name}'"
         )
+    config.settle_tf32()
     xp = importlib.import_module("array_api_compat.cupy")
     _names[xp] = "cupy"
     _namespaces[cupy.ndarray] = xp

@@ -46,7 +46,7 @@ def dense(xp, needs, x, w, bias, *, activation):
             db = ones(len(g), g.dtype).dot(g)
         return dx, dw, db
 
-    return (out if matrix else out.reshape(*x.shape[:-1], -1)), pullback
+    return (out if matrix else out.reshape(*x.shape[:-1], w.shape[1])), pullback
 
 
 def _of_halves(xp, needs, arrays, activation):

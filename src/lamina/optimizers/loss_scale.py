@@ -185,7 +185,7 @@ class LossScaleOptimizer(Optimizer):
             self.inner_optimizer.iterations = int(self._place.scalar(self._done))
             self._calls = 0
 
-    # ---- what belongs to the inner optimizer ------------------------------------------------------
+    # ---- what belongs to the inner optimizer ----------------------------------------------------
 
     @property
     def iterations(self) -> int:
