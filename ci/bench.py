@@ -26,7 +26,7 @@ ROWS = {
     "lamina fit": ("lamina", "fit", None),
     "torch step": ("torch", "step", None),
     "torch inside": ("torch_inside", "step", None),
-    "keras fit": ("keras", "fit", None),
+    "keras fit": ("keras", "fit", tuple(name for name in WORKS if name != "resnet20")),
     "sklearn fit": ("sklearn", "fit", ("mlp",)),
     "dezero step": ("dezero", "step", ("cnn",)),
     "pydynet step": ("pydynet", "step", ("cnn",)),

@@ -91,11 +91,11 @@ def main(backend=None, quick=False, seed=0):
         lamina.utils.set_random_seed(seed)
         points = Points(place, seed)
         critic, generator = network(2, 1), network(2, 2)
-        rules = [optimizers.Adam(0.005, beta_1=0.5, beta_2=0.9) for _ in range(2)]
+        rules = [optimizers.Adam(0.003, beta_1=0.5, beta_2=0.9) for _ in range(2)]
         real, noise = points.real(500), points.noise(500)
         made = lambda noise: lamina.stop_gradient(generator(noise))
         before = distance(made(noise), real)
-        for _ in range(2 if quick else 300):
+        for _ in range(2 if quick else 600):
             for _ in range(CRITIC_STEPS):
                 fake, share = made(points.noise(BATCH)), points.uniform(BATCH, 1)
                 loss, slope = critic_loss(critic, points.real(BATCH), fake, share)

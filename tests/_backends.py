@@ -3,7 +3,6 @@
 ``LAMINA_TEST_BACKENDS=numpy,cupy`` chooses among `NAMES`; by default all of them are tried.
 """
 
-import contextlib
 import functools
 import importlib.metadata
 import os
@@ -83,33 +82,3 @@ def gpu_is_required():
 
 def _library(name):
     return name.partition(":")[0].removesuffix("-readonly")
-
-
-@contextlib.contextmanager
-def strict_without_syncs():
-    """A block in which reading a value of a strict array that is on a device raises.
-
-    ``array_api_strict`` lets ``float(x)``, ``if x:`` and their kin through on any device; on a GPU
-    each makes the host wait.
-    """
-    from array_api_strict._array_object import CPU_DEVICE as host
-    from array_api_strict._array_object import Array
-
-    names = ("__bool__", "__complex__", "__dlpack__", "__float__", "__index__", "__int__")
-    originals = {name: getattr(Array, name) for name in names}
-
-    def guarded(name):
-        def method(self, *args, **kwargs):
-            if self.device != host:
-                raise RuntimeError(f"the host waits for the device: {name} of an array on a device")
-            return originals[name](self, *args, **kwargs)
-
-        return method
-
-    for name in names:
-        setattr(Array, name, guarded(name))
-    try:
-        yield
-    finally:
-        for name in names:
-            setattr(Array, name, originals[name])

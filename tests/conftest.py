@@ -4,7 +4,6 @@ The run ends with the list of backends that it covered and of those it skipped, 
 """
 
 import collections
-import contextlib
 import os
 
 import hypothesis
@@ -48,11 +47,11 @@ def backend(request):
 def no_sync(backend):
     """``with no_sync():`` a block in which nothing may make the host wait for the device.
 
-    It bites on array_api_strict, which stands for a device that the host cannot see.
+    It bites on CuPy and on array_api_strict, which stands for a device that the host cannot see.
     """
-    if backend.name.startswith("array_api_strict"):
-        return _backends.strict_without_syncs
-    return contextlib.nullcontext
+    from lamina.backend import forbid_sync
+
+    return forbid_sync
 
 
 def pytest_runtest_setup(item):
@@ -68,8 +67,13 @@ def pytest_runtest_setup(item):
 def pytest_runtest_makereport(item, call):
     report = yield
     if report.when == "call" and report.passed and hasattr(item, "callspec"):
-        _passed[item.callspec.params.get("backend")] += 1
+        report.backend = item.callspec.params.get("backend")
     return report
+
+
+def pytest_runtest_logreport(report):
+    """Count in the process that prints, whichever ran the test."""
+    _passed[getattr(report, "backend", None)] += 1
 
 
 def pytest_terminal_summary(terminalreporter):

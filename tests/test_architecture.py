@@ -38,6 +38,7 @@ RANKS = {
     "xp": 2,
     "ops": 3,
     "kernels": 4,
+    "_einops": 4,
     **dict.fromkeys(PARTS, 5),
     "layers": 6,
     "data": 7,
@@ -47,6 +48,7 @@ RANKS = {
     "applications": 9,
     "datasets": 9,
     "saving": 10,
+    "explain": 10,
     "plotting": 11,
     "testing": 12,
     "__init__": 13,
@@ -232,8 +234,8 @@ def test_the_wheel_is_small_pure_and_typed(tmp_path):
     assert shipped == tracked
 
 
-ROOMS = """activations applications callbacks config constraints datasets initializers layers losses
-metrics models ops optimizers plotting regularizers saving testing utils""".split()
+ROOMS = """activations applications callbacks config constraints datasets explain initializers
+layers losses metrics models ops optimizers plotting regularizers saving testing utils""".split()
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -250,6 +252,7 @@ def test_completion_shows_what_is_listed(room):
         ("losses", "MeanSquareError", "no loss .*did you mean 'MeanSquaredError'"),
         ("metrics", "BinaryAcuracy", "no metric .*did you mean 'BinaryAccuracy'"),
         ("optimizers", "Adamw", "no optimizer .*did you mean 'AdamW'"),
+        ("explain", "gradcam", "no explanation .*did you mean 'grad_cam'"),
         ("callbacks", "EarlyStop", "no callback .*did you mean 'EarlyStopping'"),
     ],
 )

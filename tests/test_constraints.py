@@ -28,7 +28,8 @@ CASES = [
         lambda w: scaled(w, lambda n: 0.7 * n.clip(0.5, 1.5) + 0.3 * n, 1),
     ),
 ]
-each_case = pytest.mark.parametrize(("constraint", "formula"), CASES, ids=lambda v: repr(v))
+IDS = [repr(constraint) for constraint, _ in CASES]
+each_case = pytest.mark.parametrize(("constraint", "formula"), CASES, ids=IDS)
 
 
 @each_case

@@ -353,6 +353,7 @@ IMAGES = np.zeros((2, 28, 28), np.uint8)
         (gzip.compress(idx(IMAGES)[:-1]), r"the 1568 numbers of its shape \(2, 28, 28\), got 1567"),
         (gzip.compress(idx(IMAGES) + b"x"), "the 1568 numbers of its shape .*, got 1569"),
     ],
+    ids="plain cut-zip empty kind axes header shape short long".split(),
 )
 def test_bad_idx_file(tmp_path, content, message):
     path = tmp_path / "bad-idx3-ubyte.gz"

@@ -59,6 +59,26 @@ def convolutions():
         yield "conv_transpose", (normal(2, 3, 4, 2), normal(3, 2, 3, 2), None), options
 
 
+def pooled_convolutions():
+    """Convolutions whose last windows the pooling leaves out, and others."""
+    x, bias = normal(2, 8, 9, 2), normal(3)
+    kernel = normal(3, 2, 2, 3)
+    for options in (
+        {},
+        {"strides": 2, "padding": "same", "pool_size": (3, 2), "pool_strides": (1, 2)},
+        {"dilation_rate": 2, "padding": "same", "pool_padding": "same"},
+        {"pool_size": 3, "pool_strides": 2, "padding": "same"},
+    ):
+        yield "conv_max_pool", (x, kernel, bias), options
+    yield "conv_max_pool", (x, kernel, None), {"pool_size": (4, 1), "pool_strides": (1, 3)}
+    yield "conv_max_pool", (normal(2, 2, 6, 7), kernel, bias), {"data_format": "channels_first"}
+    yield "conv_max_pool", (normal(0, 8, 9, 2), kernel, bias), {}
+    yield "conv_max_pool", (normal(2, 6, 6, 4), normal(2, 2, 2, 6), normal(6)), {"groups": 2}
+    yield "conv_max_pool", (normal(2, 6, 6, 4), normal(2, 2, 1, 8), normal(8)), {"groups": 4}
+    yield "conv_max_pool", (normal(1, 140, 2), normal(2, 2, 3), bias), {"pool_size": 3}
+    yield "conv_max_pool", (normal(1, 4, 6, 5, 2), normal(1, 2, 2, 2, 3), bias), {}
+
+
 ELEMENTWISE = (
     "elu", "exponential", "gelu", "hard_sigmoid", "leaky_relu", "log_sigmoid", "log_softmax",
     "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "tanh",
@@ -114,6 +134,7 @@ CASES = [
       for activation in ("linear", "relu", "selu", "softmax", "tanh")],
     ("dense", (normal(5, 3), normal(3, 4), None), {"activation": "sigmoid"}),
     *convolutions(),
+    *pooled_convolutions(),
     ("flatten", (normal(4, 2, 3),), {}),
     ("flatten", (normal(0, 2, 3),), {}),
     *[(name, (normal(*shape),), options) for shape, options in POOLED

@@ -30,7 +30,8 @@ CASES = [
     (regularizers.OrthogonalRegularizer(0.5), lambda w: orthogonality(w, 0.5)),
     (regularizers.OrthogonalRegularizer(0.5, "columns"), lambda w: orthogonality(w.T, 0.5)),
 ]
-each_case = pytest.mark.parametrize(("penalty", "formula"), CASES, ids=lambda v: repr(v))
+IDS = [repr(penalty) for penalty, _ in CASES]
+each_case = pytest.mark.parametrize(("penalty", "formula"), CASES, ids=IDS)
 
 
 @each_case

@@ -35,10 +35,65 @@ ROW = np.asarray([0.5, -1.25, 2.0])
         lambda e, x: e.unpack(x, [[1], [2]], "a * c")[1],
     ],
 )
-def test_einops(f):
-    einops = pytest.importorskip("einops.array_api")
+@pytest.mark.parametrize("package", ["einops", "einops.array_api"])
+def test_einops(package, f):
+    einops = pytest.importorskip(package)
     assert_close(np.asarray(f(einops, Tensor(CUBE))), np.asarray(f(einops, CUBE)))
     check_grads(lambda x: f(einops, x) ** 2, (CUBE,))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda e, x: e.einsum(x, x, "a b c, d b c -> a d"),
+        lambda e, x: e.einsum(x, "a b c -> c a"),
+        lambda e, x: e.einsum(x, x, x, "a b c, a b d, e b c -> d e"),
+        lambda e, x: e.einsum(x, "... c -> ..."),
+        lambda e, x: e.rearrange([x, 2 * x], "n a b c -> (n a) c b"),
+        lambda e, x: e.reduce(x + 2.0, "a b c -> a b", "prod"),
+        lambda e, x: e.reduce(x, "a b (c d) -> a b c", lambda x, axes: xp.max(x, axis=axes), d=2),
+        lambda e, x: e.rearrange(x, "... c -> c ..."),
+    ],
+)
+def test_einops_alone(f):
+    einops = pytest.importorskip("einops")
+    assert_close(np.asarray(f(einops, Tensor(CUBE))), f(einops, CUBE))
+    check_grads(lambda x: f(einops, x) ** 2, (CUBE,))
+
+
+def test_einops_on_every_backend(backend):
+    einops = pytest.importorskip("einops")
+    x = backend.asarray(CUBE)
+    check_grads(lambda x: einops.reduce(x, "a b (c d) -> d (a b)", "mean", d=2) ** 2, (x,))
+    check_grads(lambda x: einops.repeat(x, "a b c -> b (a d) c e", d=2, e=1) ** 2, (x,))
+    check_grads(lambda x: einops.einsum(x, x, "a b c, d b c -> a d") ** 2, (x,))
+    assert einops.parse_shape(Tensor(x), "a _ c") == {"a": 2, "c": 4}
+    numbers = Tensor(backend.asarray(np.arange(6).reshape(2, 3)))
+    assert_close(einops.reduce(numbers, "a b -> b", "max"), backend.asarray(np.asarray([3, 4, 5])))
+    with pytest.raises(Exception, match="mean is not available"):
+        einops.reduce(numbers, "a b -> b", "mean")
+
+
+@pytest.mark.parametrize("order", ["lamina, einops", "einops, lamina"])
+def test_einops_takes_tensors_whichever_is_imported_first(order):
+    pytest.importorskip("einops")
+    program = f"""
+import {order}, gc, importlib, inspect
+gc.collect()
+for _ in range(2):
+    x = lamina.Parameter(lamina.xp.ones((2, 3)))
+    assert einops.rearrange(x, "a b -> (b a)").requires_grad
+    assert einops.asnumpy(x).sum() == 6
+    assert "class AbstractBackend" in inspect.getsource(einops._backends)
+    importlib.reload(einops._backends)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_numpys_einsum_says_what_to_use():
+    with pytest.raises(TypeError, match="use lamina.ops.einsum"):
+        np.einsum("ij,jk", ROW[:, None], Tensor(CUBE[0, :1], requires_grad=True))
 
 
 # ---- array-api-extra --------------------------------------------------------------------------

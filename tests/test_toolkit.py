@@ -319,6 +319,17 @@ def test_vectors_of_coinciding_values_have_no_tangent():
     t = jvp(lambda x: xp.linalg.svd(x), (W[:, :2],), (W[:, 1:],))[1]
     assert np.isnan(t.U[:, 2]).all() and np.isfinite(t.U[:, :2]).all()
     assert np.isfinite(t.Vh).all() and np.isfinite(t.S).all()
+    # vectors (1, -1, 0, 0) and (0, 0, 1, -1), of whose elements the sums are 0
+    x = np.kron(np.eye(2), [[2.0, 1.0], [1.0, 2.0]])
+    t = jvp(lambda x: xp.linalg.eigh(x), (x,), (np.outer(x[0] - 1, x[3]) + np.diag(x[0]),))[1]
+    assert np.isnan(t.eigenvectors).all() and np.isfinite(t.eigenvalues).all()
+
+
+def test_no_difference_hides_that_a_result_is_no_function():
+    """Rules lose (nan) what is not 0 in a difference: so two results must not stand in alike."""
+    lose = lambda xp, d: d * xp.where(d != 0, float("nan"), xp.ones_like(d))
+    both = lamina.primitive(x=lambda xp, g: g[0] + lose(xp, g[0] - g[1]))(lambda x: (1 * x, 1 * x))
+    assert all(np.isnan(t).all() for t in jvp(both, (X,), (V,))[1])
 
 
 @pytest.mark.parametrize(
@@ -395,12 +406,93 @@ def test_jacobians_of_scalars_constants_and_nothing(backend):
 def test_jacobian_of_complex_results():
     j = jacobian(lambda x: xp.exp(1j * x))(X)
     assert_close(j, np.diag(1j * np.exp(1j * X)))
-    with pytest.raises(TypeError, match="jacobian needs real arguments"):
-        jacobian(lambda z: z)(1j * X)
-    with pytest.raises(TypeError, match="goes forward"):
+    with pytest.raises(TypeError, match="complex results goes forward: leave out mode=.reverse"):
         jacobian(lambda x: 1j * x, mode="reverse")(X)
     with pytest.raises(ValueError, match='mode must be "forward", "reverse" or None'):
         jacobian(lambda x: x, mode="backward")
+
+
+Z = np.asarray([0.3 + 0.2j, -0.7 + 1.1j, 0.9 - 0.4j])
+HOLOMORPHIC = {
+    "powers": lambda z: z**3 * z[0] + 1j,
+    "functions": lambda z: xp.exp(1j * z) / (xp.sin(z) + 2.0),
+    "matrices": lambda z: xp.linalg.inv(xp.reshape(xp.stack([z[0] + 2, z[1], z[1], z[2]]), (2, 2))),
+    "constants": lambda z: z[:2] * 0 + 1j,
+    "fft": lambda z: xp.fft.fft(z * z),
+    "wide": lambda z: xp.reshape(z[:, None] * z[None, :2], (6,)),
+    "one": lambda z: xp.sum(z * z * z),
+}
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse", None])
+@pytest.mark.parametrize("name", HOLOMORPHIC)
+def test_jacobians_of_holomorphic_functions(backend, name, mode):
+    f, z = HOLOMORPHIC[name], backend.asarray(Z)
+    j = jacobian(f, mode=mode, holomorphic=True)(z)
+    assert backend.backend.owns(j) and j.shape == (*f(z).shape, 3)
+    for step in (1e-6, 1e-6j):
+        columns = []
+        for k in range(3):
+            up, down = (backend.asarray(Z + sign * step * np.eye(3)[k]) for sign in (1, -1))
+            difference = backend.to_numpy(f(up)) - backend.to_numpy(f(down))
+            columns.append(difference / (2 * step))
+        np.testing.assert_allclose(backend.to_numpy(j), np.stack(columns, -1), 1e-7, 1e-8)
+    check_grads(lambda z: jacobian(f, mode=mode, holomorphic=True)(z), (z,), order=1)
+
+
+def test_hessians_of_holomorphic_functions():
+    h = hessian(lambda z: xp.sum(z**3) * z[0], holomorphic=True)(Z)
+    expected = np.diag(6 * Z * Z[0])
+    expected[0] += 3 * Z**2
+    expected[:, 0] += 3 * Z**2
+    assert_close(h, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("f", [HOLOMORPHIC["powers"], lambda z: z[:, None] * z[None, :2] / z[2]])
+def test_holomorphic_jacobians_are_those_of_jax(f):
+    jax = pytest.importorskip("jax")
+    z = Z.astype("complex64")
+    expected = np.asarray(jax.jacfwd(f, holomorphic=True)(z))
+    assert_close(jacobian(f, holomorphic=True)(z), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_jacobians_of_real_results_by_complex_arguments(backend):
+    z, x = backend.asarray(Z), backend.asarray(X, "float64")
+    f = lambda z, x: xp.abs(z) ** 2 * x
+    by_z, by_x = jacobian(f, (0, 1))(z, x)
+    assert_close(by_z, backend.asarray(np.diag(2 * Z * X)), atol=1e-15)
+    assert_close(by_x, backend.asarray(np.diag(np.abs(Z) ** 2)), atol=1e-15)
+    g = lambda z: xp.real(z[0] * z[1] / xp.conj(z[2]))
+    assert_close(jacobian(g)(z), grad(g)(z))
+    with pytest.raises(TypeError, match="real results by complex arguments goes reverse"):
+        jacobian(g, mode="forward")(z)
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+@pytest.mark.parametrize(
+    "f",
+    [
+        xp.conj,
+        lambda z: 1j * xp.conj(z),
+        lambda z: np.exp(1j) * xp.conj(z[:1]),
+        lambda z: z * xp.abs(z),
+        lambda z: {"right": z**2, "wrong": z + 1e-3 * xp.real(z)},
+    ],
+)
+def test_what_is_not_holomorphic_is_found_out(f, mode):
+    with pytest.raises(ValueError, match="told holomorphic=True of a function that is not"):
+        jacobian(f, mode=mode, holomorphic=True)(Z)
+
+
+def test_complex_jacobians_must_be_meant():
+    with pytest.raises(TypeError, match="complex results by complex arguments needs .* holomorph"):
+        jacobian(lambda z: z * z)(Z)
+    with pytest.raises(TypeError, match="holomorphic=True is of complex .*, got real results"):
+        jacobian(xp.abs, holomorphic=True)(Z)
+    with pytest.raises(TypeError, match="holomorphic=True is of complex .*, got real arguments"):
+        jacobian(lambda x: 1j * x, holomorphic=True)(X)
+    with pytest.raises(TypeError, match="needs floating-point arguments"):
+        jacobian(lambda x: x, holomorphic=True)(np.arange(3))
 
 
 def rosen(x):

@@ -51,12 +51,19 @@ FUNCTIONS = {
     "784-512-10": (network, (PARAMETERS, *BATCH)),
     "1000 steps": (recurrence, (array(4, 16), array(16, 16), array(16))),
 }
+MASK, PLACES = np.eye(4) > 0, np.asarray([2, 0])
 CALLS = {
     "sin": lambda xp, x: lambda: xp.sin(x),
     "add": lambda xp, x: lambda: xp.add(x, x),
     "sum": lambda xp, x: lambda: xp.sum(x),
     "matmul": lambda xp, x: lambda: xp.matmul(x, x),
     "reshape": lambda xp, x: lambda: xp.reshape(x, (16,)),
+    "where": lambda xp, x: lambda: xp.where(MASK, x, x),
+    "take": lambda xp, x: lambda: xp.take(x, PLACES, axis=0),
+    "concat": lambda xp, x: lambda: xp.concat([x, x]),
+    "stack": lambda xp, x: lambda: xp.stack([x, x]),
+    "asarray": lambda xp, x: lambda: xp.asarray(1.0),
+    "x[0]": lambda xp, x: lambda: x[0],
 }
 """Functions whose calls on a tiny array are held against NumPy's own."""
 
@@ -79,8 +86,9 @@ def lamina() -> dict:
     x = np.ones((4, 4), "float32")
     tensor = lamina.Tensor(x, requires_grad=True)
     own = {name: best(make(np, x)) for name, make in CALLS.items()}
-    found["call, no gradient"] = max(best(CALLS[n](xp, x)) - own[n] for n in CALLS)
-    found["call, on a tape"] = max(best(CALLS[n](xp, tensor)) - own[n] for n in CALLS)
+    for told, given in (("no gradient", x), ("on a tape", tensor)):
+        beyond = {name: best(make(xp, given)) - own[name] for name, make in CALLS.items()}
+        found[f"call, {told}"] = max(beyond.values())
     direction = [array(*p.shape) for p in PARAMETERS]
     first = lamina.grad(functools.partial(network, xp))
 

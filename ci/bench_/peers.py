@@ -51,6 +51,16 @@ def _layers(layers, work):
             yield layers.Flatten()
         elif kind == "pool":
             yield getattr(layers, f"MaxPooling{dimensions}")(numbers[0])
+        elif kind == "mean":
+            yield getattr(layers, f"GlobalAveragePooling{dimensions}")()
+        elif kind == "normed":
+            yield layers.Conv2D(numbers[0], 3, numbers[1], "same", use_bias=False)
+            yield layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
+            yield layers.ReLU()
+        elif kind == "residual":
+            from lamina.applications.resnet import ResidualBlock
+
+            yield ResidualBlock(*numbers, "padding")
         elif kind == "conv":
             filters, size, padding = numbers
             make = getattr(layers, f"Conv{dimensions}")
@@ -103,6 +113,13 @@ def _torch_modules(nn, work):
             yield nn.Flatten()
         elif kind == "pool":
             yield getattr(nn, f"MaxPool{dimensions}")(numbers[0])
+        elif kind == "mean":
+            yield from (nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        elif kind == "normed":
+            yield from _torch_normed(nn, channels, *numbers)
+            yield nn.ReLU()
+        elif kind == "residual":
+            yield _torch_residual(nn, channels, *numbers)
         elif kind == "conv":
             filters, size, padding = numbers
             yield getattr(nn, f"Conv{dimensions}")(channels, filters, size, padding=padding)
@@ -114,6 +131,26 @@ def _torch_modules(nn, work):
             yield conv(channels, channels, size, **options)
             yield conv(channels, filters, 1)
             yield nn.ReLU()
+
+
+def _torch_normed(nn, channels, filters, strides):
+    yield nn.Conv2d(channels, filters, 3, strides, padding=1, bias=False)
+    yield nn.BatchNorm2d(filters)
+
+
+def _torch_residual(nn, channels, filters, strides):
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            first = _torch_normed(nn, channels, filters, strides)
+            self.body = nn.Sequential(*first, nn.ReLU(), *_torch_normed(nn, filters, filters, 1))
+
+        def forward(self, x):
+            side = x if strides == 1 else x[:, :, ::strides, ::strides]
+            side = nn.functional.pad(side, (0, 0, 0, 0, 0, filters - channels))
+            return nn.functional.relu(self.body(x) + side)
+
+    return Residual()
 
 
 def torch_inside(work, how, backend):

@@ -59,6 +59,12 @@ BARS = (
             ("cnn use 256", "lamina batch"),
         )
     ],
+    (
+        "resnet20 step / PyTorch",
+        ("times", "resnet20", "lamina fit"),
+        ("times", "resnet20", "torch step"),
+        1.3,
+    ),
     *[
         (
             f"gradient of {function} / autograd",
@@ -84,10 +90,12 @@ BARS = (
 )
 # What a work does besides matrix products, which is what keeps it from their limit.
 HELD = {
-    "cnn": "a first layer of one channel (products 9 long run at a third of the rate), pooling",
+    "cnn": "a first layer of one channel (products 9 long run at half the rate), pooling, and "
+    "threads that wait for the interpreter",
     "separable": "depthwise sums, which are no matrix products, and take as long as those",
     "signal": "relu and its gradient, the passes over memory between the products",
-    "cnn use 1": "a hundred microseconds of calls around as much work",
+    "resnet20": "batch normalization and relu: passes over memory between small products",
+    "cnn use 1": "some eighty calls; the products take a quarter of the time, on one thread",
     "cnn use 256": "the first layer, pooling",
 }
 # How much more a step may cost than twice as much when the batch or the parameters double.

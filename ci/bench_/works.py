@@ -6,6 +6,9 @@ A network is a row of parts, each a tuple of its kind and its numbers:
     ("conv", filters, size, padding)                  with relu, in as many dimensions as the sample
     ("separable", filters, size, strides)             padded to the same size, with relu
     ("pool", size)                                    the largest of each window
+    ("normed", filters, strides)                      3 x 3, same size, no bias, batch norm, relu
+    ("residual", filters, strides)                    two of these around a shortcut
+    ("mean",)                                         over all positions
     ("flatten",)
 """
 
@@ -100,11 +103,13 @@ def shapes(work) -> list[tuple[int, ...]]:
             image, channels = [], math.prod(found[-1])
         elif kind == "pool":
             image = [n // numbers[0] for n in image]
+        elif kind == "mean":
+            image = []
         elif kind == "conv":
             channels, size, padding = numbers
             image = image if padding == "same" else [n - size + 1 for n in image]
         else:
-            channels, _, strides = numbers
+            channels, strides = numbers[0], numbers[-1]
             image = [-(-n // strides) for n in image]
         found.append((*image, channels))
     return found
@@ -127,6 +132,10 @@ def flops(work) -> float:
         elif kind == "separable":
             window = numbers[1] ** len(image)
             products.append(math.prod(image) * before[-1] * (window + channels))
+        elif kind in ("normed", "residual"):
+            products.append(math.prod(after) * 9 * before[-1])
+            if kind == "residual":
+                products[-1] += math.prod(after) * 9 * channels
     times = 3 * sum(products) - products[0] if work.trains else sum(products)
     return 2.0 * work.batch * times
 
@@ -141,6 +150,10 @@ SEPARABLE = (
     ("dense", 10, None),
 )  # fmt: skip
 SIGNAL = (*[("conv", 64, 5, "same")] * 3, ("pool", 10), ("flatten",), ("dense", 10, None))
+RESNET = (
+    ("normed", 16, 1), *[("residual", 16, 1)] * 3, ("residual", 32, 2), *[("residual", 32, 1)] * 2,
+    ("residual", 64, 2), *[("residual", 64, 1)] * 2, ("mean",), ("dense", 10, None),
+)  # fmt: skip
 
 WORKS = {
     "xor": Work((2, 4, 1), "sigmoid", "mse", "sgd", batch=4, batches=500),
@@ -148,6 +161,7 @@ WORKS = {
     "mlp": Work((784, 512, 512, 10), "relu", "crossentropy", "adam", batch=128, batches=40),
     "cnn": Images((28, 28, 1), CNN, batch=64),
     "separable": Images((32, 32, 3), SEPARABLE, batch=32, batches=4),
+    "resnet20": Images((32, 32, 3), RESNET, batch=32, batches=2),
     "signal": Images((1000, 64), SIGNAL, batch=32, batches=2),
     "cnn use 1": Images((28, 28, 1), CNN, batch=1, trains=False),
     "cnn use 256": Images((28, 28, 1), CNN, batch=256, trains=False),

@@ -12,7 +12,7 @@ The same program runs on NumPy and, with ``backend="cupy"``, on a CUDA GPU.
 
 from importlib import import_module
 
-from lamina import backend, config, xp
+from lamina import _einops, backend, config, xp
 from lamina.autograd import (
     Parameter,
     Tensor,
@@ -38,12 +38,12 @@ __version__ = "0.1.0"
 # Rooms that a program may never enter are opened on first use.
 _ROOMS = (
     "activations", "applications", "callbacks", "constraints", "datasets", "dtype_policies",
-    "initializers", "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers", "plotting",
-    "regularizers", "saving", "testing", "utils",
+    "explain", "initializers", "kernels", "layers", "losses", "metrics", "models", "ops",
+    "optimizers", "plotting", "regularizers", "saving", "testing", "utils",
 )  # fmt: skip
 _FROM_ROOMS = {
     "DTypePolicy": "dtype_policies", "Input": "layers", "Layer": "layers", "Model": "models",
-    "Sequential": "models",
+    "Sequential": "models", "profile": "models",
 }  # fmt: skip
 
 __all__ = [
@@ -65,6 +65,7 @@ __all__ = [
     "datasets",
     "debug_nans",
     "dtype_policies",
+    "explain",
     "grad",
     "hessian",
     "hvp",
@@ -82,6 +83,7 @@ __all__ = [
     "optimizers",
     "plotting",
     "primitive",
+    "profile",
     "regularizers",
     "saving",
     "stop_gradient",
@@ -92,6 +94,8 @@ __all__ = [
     "vjp",
     "xp",
 ]
+
+_einops.watch()
 
 
 def __getattr__(name: str):

@@ -104,9 +104,12 @@ def _asarray(home, tensors):
             return Tensor._of(out) if tensors else out
         if type(obj) in NUMBERS:
             place = home()
-            device = place.device if device is None else device
-            with _scope(place):
+            if place.device is None:
                 out = place.xp.asarray(obj, dtype=dtype, device=device, copy=copy)
+            else:
+                device = place.device if device is None else device
+                with place.scope():
+                    out = place.xp.asarray(obj, dtype=dtype, device=device, copy=copy)
             return Tensor._of(out) if tensors else out
         if isinstance(obj, Tensor):
             return _tensor_as(obj, dtype, device, copy)

@@ -255,10 +255,10 @@ def transposed(rules, node, directions, likes, create_graph):
         if outputs:
             parts = [None] * outputs[0].count
             for output in outputs:
-                parts[output.position] = _stand_in(some, *likes[output])
+                parts[output.position] = uneven(some, *likes[output], output.position)
             stand_ins, g = [part for part in parts if part is not None], parts
         else:
-            g = _stand_in(some, *likes[node])
+            g = uneven(some, *likes[node])
             stand_ins = [g]
         roots = [
             (gradient, direction)
@@ -271,16 +271,19 @@ def transposed(rules, node, directions, likes, create_graph):
     return [None if part is None else found.get(part) for part in parts]
 
 
-def _stand_in(some, shape, dtype) -> Tensor:
-    """A leaf of that shape and dtype where ``some`` is.
+def uneven(some, shape, dtype, which=0) -> Tensor:
+    """A leaf of that shape and dtype where ``some`` is, of numbers with nothing in common.
 
-    No number in it is 0: where vectors are no functions of x, rules multiply by nan what is not 0.
+    Where vectors are no functions of x, rules multiply by nan what is not 0 in their products with
+    the gradient. So none of these numbers is 0, nor a sum or difference of them, as those of ones
+    are; nor are they alike for each ``which`` of several results.
     """
     place = backend.of(some.data if isinstance(some, Tensor) else some)
     xp = place.xp
     with place.scope():
         numbers = xp.arange(1, math.prod(shape) + 1, dtype=xp.float64, device=place.device)
-        return Variable(xp.reshape(xp.astype(xp.cos(numbers), dtype), tuple(shape)))
+        numbers = xp.cos(numbers + 0.25 * which)
+        return Variable(xp.reshape(xp.astype(numbers, dtype), tuple(shape)))
 
 
 def _argument(value, vertex, node, create_graph):

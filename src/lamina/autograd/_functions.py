@@ -283,50 +283,51 @@ def _constant(name, setting):
 def of_list(name: str):
     """concat and stack: one rule for every array of the list, told its place."""
     rule = RULES[name]["arrays"]
-    names = rule.__code__.co_varnames[2 : rule.__code__.co_argcount]
+    names = rule.__code__.co_varnames[3 : rule.__code__.co_argcount]  # after xp, g and index
+    rules = _Placed(rule)
 
     def made(arrays, /, *, axis=0):
-        arrays = tuple(arrays)
-        kinds = {*map(type, arrays)}
-        if len(kinds) == 1:  # raw and of one library: straight to its function
-            space = SPACES.get(type(arrays[0]))
-            if space is not None:
-                try:
-                    return getattr(space, name)(arrays, axis=axis)
-                except Exception:
-                    refuse_mixture(name, arrays)
-                    raise
-        raws, live = [], []
-        tensors = False
-        for index, array in enumerate(arrays):
+        if type(arrays) is not list:
+            arrays = list(arrays)
+        raws, edges, space, tensors = [], [], None, False
+        for array in arrays:
+            raw = array
             if isinstance(array, Tensor):
-                tensors = True
+                raw, tensors = array.data, True
                 if array.requires_grad:
-                    live.append((index, array))
-                array = array.data
-            raws.append(array)
-        if not raws:
+                    vertex = array if array._node is None else array._node
+                    edges.append((vertex, rules[len(raws)], names, raw.shape, raw.dtype))
+            if space is None:
+                space = SPACES.get(type(raw)) or backend.namespace(raw)
+            elif SPACES.get(type(raw)) is not space:
+                refuse_libraries(name, space, (*raws, raw))
+            raws.append(raw)
+        if space is None:
             raise ValueError(f"{name} needs at least one array, got none")
-        xp = backend.namespace(raws[0])
-        for array in raws:
-            if SPACES.get(type(array)) is not xp:
-                refuse_libraries(name, xp, raws)
         try:
-            out = getattr(xp, name)(raws, axis=axis)
+            out = getattr(space, name)(raws, axis=axis)
         except Exception:
             refuse_mixture(name, raws)
             raise
         if not tensors:
             return out
-        if not (live and mode.enabled):
+        if not (edges and mode.enabled):
             return Tensor._of(out)
-        edges = []
-        kept = {"axis": (axis, None), "shapes": ([r.shape for r in raws], None)}
-        for index, array in live:
-            raw = raws[index]
-            kept[index] = (index, None)
-            wanted = tuple([index if n == "index" else n for n in names])
-            edges.append((vertex_of(array), rule, wanted, raw.shape, raw.dtype))
-        return Tensor._of(out, RuleNode(name, edges, kept, xp))
+        kept = {"axis": (axis, None)}
+        if "shapes" in names:
+            kept["shapes"] = ([raw.shape for raw in raws], None)
+        return Tensor._of(out, RuleNode(name, edges, kept, space))
 
     return named(made, name, f"The standard's ``{name}``, with its derivative.")
+
+
+class _Placed(dict):
+    """A rule that is told the place of its array in a list, for each place without that."""
+
+    def __init__(self, rule):
+        self._rule = rule
+
+    def __missing__(self, index):
+        rule = self._rule
+        placed = self[index] = lambda xp, g, *kept: rule(xp, g, index, *kept)
+        return placed

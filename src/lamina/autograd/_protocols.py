@@ -185,6 +185,7 @@ def _refuse_numpy(name, values) -> None:
     short = name.partition(".")[0]
     short = ELSEWHERE.get(short) or _OTHERWISE.get(short) or short
     use = f"lamina.xp.{short}" if short in standard() else "the functions of lamina.xp"
+    use = "lamina.ops.einsum" if short == "einsum" else use
     if tracked:
         raise TypeError(
             f"numpy.{name} would lose the gradient of a lamina.Tensor: "

@@ -13,7 +13,7 @@ import threading
 from lamina import backend
 from lamina.autograd import _debug
 from lamina.autograd._tensor import Tensor
-from lamina.backend import scatter
+from lamina.backend import calls, scatter
 from lamina.backend.cofactors import cofactors
 
 clock = itertools.count()
@@ -331,6 +331,7 @@ class _Plain:
 
     def __init__(self, xp):
         self._xp = xp
+        calls.remembering(vars(self))
 
     def __getattr__(self, name):
         found = BEYOND.get(name) or raw_function(self._xp, name)

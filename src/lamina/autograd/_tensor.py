@@ -247,3 +247,6 @@ class Parameter(Tensor):
     def __repr__(self) -> str:
         kind = "" if self.trainable else ", trainable=False"
         return f'Parameter("{self.name}", shape={tuple(self.shape)}, dtype={self.dtype}{kind})'
+
+
+backend.waits.of_tensors(Tensor)

@@ -12,6 +12,7 @@ from lamina.autograd._functions import NUMBERS, named, refuse_libraries, refuse_
 from lamina.autograd._standard import CONSTANT, SIGNATURES
 from lamina.autograd._tape import DIFFERENT, mode
 from lamina.autograd._tensor import Tensor
+from lamina.backend import waits
 from lamina.backend._backend import _namespaces as SPACES
 
 _ARRAYS = ("x", "x1", "x2", "sorter", "rtol")
@@ -64,8 +65,10 @@ def without_rule(name: str):
             for a in arrays
         )
         result = ("wrap" if name == "nonzero" else "constant") + "(out) if tensors else out"
+    rehearse = "    if watchers:\n        rehearsed(NAME, x)\n" if name in waits.FUNCTIONS else ""
     # of one library, arrays go straight to its function: a few look-ups more than calling it
     body = f"""
+{rehearse}
     given = ({listed})
 {unwrap}
     space = SPACES.get(type({arrays[0]}))
@@ -96,6 +99,8 @@ def without_rule(name: str):
         whole=backend.whole,
         refuse_mixture=refuse_mixture,
         slow=_of_tensors,
+        watchers=waits.watchers,
+        rehearsed=waits.rehearsed,
     )
 
 

@@ -4,17 +4,22 @@ Everything above this room is written against the array API standard and never a
 it is running on. To support another library, look at ``_backend.py`` alone.
 """
 
-from lamina.backend import blas, memory, random, scatter, together, workers
+from lamina.backend import blas, calls, memory, random, scatter, together, waits, workers
 from lamina.backend._backend import Backend, get, is_array, name, namespace, of, use
 from lamina.backend._whole import spectrum, whole
+from lamina.backend.waits import HiddenWait, allow_sync, forbid_sync
 from lamina.backend.workers import quiet
 from lamina.config import epsilon, floatx, set_floatx
 
 __all__ = [
     "Backend",
+    "HiddenWait",
+    "allow_sync",
     "blas",
+    "calls",
     "epsilon",
     "floatx",
+    "forbid_sync",
     "get",
     "is_array",
     "memory",
@@ -28,6 +33,7 @@ __all__ = [
     "spectrum",
     "together",
     "use",
+    "waits",
     "whole",
     "workers",
 ]

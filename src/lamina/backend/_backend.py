@@ -7,11 +7,13 @@ them live side by side; ``use`` only chooses what is taken where nothing else is
 
 import contextlib
 import importlib
+import math
 import os
 
 import numpy as np
 
 from lamina import config
+from lamina.backend import waits
 from lamina.errors import unknown
 
 _NAMES = ("numpy", "cupy", "torch", "array_api_strict", "auto")
@@ -93,7 +95,8 @@ class Backend:
         if not is_array(data):
             data = _host(data, keep_dtype=dtype is not None)
         if not self.owns(data):
-            data = of(data).to_numpy(data)
+            home = of(data)
+            data = np.asarray(data) if home.is_host else home.to_numpy(data)
             if self.is_host:
                 return np.asarray(data, dtype=dtype)
             with self.scope():
@@ -108,6 +111,12 @@ class Backend:
 
     def to_numpy(self, array) -> np.ndarray:
         """The array in host memory: the one explicit transfer (and wait) there is."""
+        if not waits.watchers:
+            return self._read(array)
+        with waits.waiting("to_numpy", array):
+            return self._read(array)
+
+    def _read(self, array) -> np.ndarray:
         if self.name == "numpy":
             return np.asarray(array)
         if self.name == "cupy":
@@ -133,6 +142,18 @@ class Backend:
                 pool = self._library.get_default_memory_pool()
                 return self._library.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
         return None
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all that it was given; a host has done it already."""
+        if self.name == "cupy":
+            self.device.synchronize()
+        elif self.name == "torch" and str(self.device) != "cpu":
+            getattr(self._library, self.device.type).synchronize(self.device)
+
+    def size_of(self, array) -> int:
+        """The bytes that the elements of ``array`` take."""
+        bits = "".join(filter(str.isdigit, self.dtype_name(array.dtype))) or "8"  # bool has none
+        return math.prod(array.shape) * int(bits) // 8
 
     def scope(self):
         """A context in which new arrays of this library land on this device.
@@ -177,6 +198,8 @@ def get(identifier=None) -> Backend:
     found = _backends.get((name, device_name))
     if found is None:
         found = _backends[name, device_name] = _open(name, device_name)
+        if waits.watchers:  # its arrays, too
+            waits.install()
     return found
 
 

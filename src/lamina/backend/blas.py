@@ -4,7 +4,6 @@ While worker threads share a batch each of them multiplies on its own thread; th
 not start threads of their own, and their sums must not depend on how many there would be.
 """
 
-import contextlib
 import ctypes
 import functools
 import glob
@@ -66,27 +65,31 @@ _holders = 0
 _before = 0
 
 
-@contextlib.contextmanager
-def one_thread():
+class one_thread:
     """A block in which matrix products stay on the thread that asks for them.
 
     The setting is the process's: blocks may nest and overlap, the last to end restores it.
     """
-    global _holders, _before
-    controls = _controls()
-    if controls is None:
-        yield
-        return
-    _, set_threads, get_threads = controls
-    with _lock:
-        if _holders == 0:
-            _before = get_threads()
-            set_threads(1)
-        _holders += 1
-    try:
-        yield
-    finally:
+
+    __slots__ = ("_controls",)
+
+    def __enter__(self):
+        global _holders, _before
+        self._controls = _controls()
+        if self._controls is None:
+            return
+        _, set_threads, get_threads = self._controls
+        with _lock:
+            if _holders == 0:
+                _before = get_threads()
+                set_threads(1)
+            _holders += 1
+
+    def __exit__(self, *error):
+        global _holders
+        if self._controls is None:
+            return
         with _lock:
             _holders -= 1
             if _holders == 0:
-                set_threads(_before)
+                self._controls[1](_before)

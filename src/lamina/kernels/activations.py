@@ -17,6 +17,7 @@ from lamina.ops._op import kernel
 from lamina.ops.activations import SELU_ALPHA, SELU_SCALE
 
 _SMALL = 4096  # elements below which the cost of a call outweighs that of its work
+_MIDDLE = 32768  # and up to which an array of zeros beside the other costs less than clip
 _INF = float("inf")
 _ONE = of_each_float(lambda dtype: 1.0)
 _LARGEST_EXPONENT = of_each_float(lambda dtype: np.log(np.finfo(dtype).max) - 1)
@@ -54,7 +55,7 @@ def _linear_back(g, out):
 
 def _relu(z, out=None):
     out = z if out is None else out
-    if z.size < _SMALL:
+    if z.size < _MIDDLE:
         return np.maximum(z, zeros(z.shape, z.dtype), out=out)
     return np.clip(z, 0.0, _INF, out=out)
 

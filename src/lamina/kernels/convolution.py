@@ -19,11 +19,20 @@ import numpy as np
 from lamina.kernels.activations import FUSED, is_floating
 from lamina.kernels.constants import ones
 from lamina.kernels.depthwise import depthwise_parts
-from lamina.kernels.windows import blocks, from_the_other_side, part_seen, rows_of, seen_at
+from lamina.kernels.pooling_numpy import max_pool
+from lamina.kernels.windows import (
+    blocks,
+    from_the_other_side,
+    part_seen,
+    read_by,
+    rows_of,
+    seen_at,
+)
+from lamina.ops._axes import frozen
 from lamina.ops._op import kernel
 from lamina.ops.convolution import conv_windows, depthwise_windows, image_windows
 
-BLOCK = 1 << 18
+BLOCK = 1 << 19
 """Numbers in a matrix of columns."""
 _NEARLY = 1.25  # times as many positions as windows up to which multiplying zeros is cheaper
 _LONG = 64  # times as long as its windows a signal must be to be taken in turns
@@ -38,17 +47,31 @@ def conv(
     if not serves(x, w, data_format, activation):
         return NotImplemented
     win = conv_windows(x, w, strides, padding, dilation_rate, groups, data_format)
-    x = last(x, data_format)
-    finish = finisher(bias, activation)
-    if groups == 1:
-        out, back = _gathered(x, w, win, finish)
-    elif w.shape[-2] == 1:
-        each = w.reshape(*win.size, groups, w.shape[-1] // groups)
-        out, back = depthwise_parts(x, each, win, finish)
-    else:
-        out, back = _in_groups(x, w, win, groups)
-        finish(out)(out)
+    out, back = _convolved(last(x, data_format), w, win, groups, finisher(bias, activation))
     return finished(out, back, needs, w.shape, data_format, activation)
+
+
+@kernel("conv_max_pool", "numpy")
+def conv_max_pool(
+    xp, needs, x, w, bias, *, strides, padding, dilation_rate, groups, data_format, pool_size,
+    pool_strides, pool_padding,
+):  # fmt: skip
+    """Only the sums that the pooling reads, and a bias only for the largest of them."""
+    if not serves(x, w, data_format, "linear"):
+        return NotImplemented
+    win = conv_windows(x, w, strides, padding, dilation_rate, groups, data_format)
+    win = read_by(win, frozen(pool_size), frozen(pool_strides), pool_padding)
+    pooling = {"pool_size": pool_size, "strides": pool_strides, "padding": pool_padding,
+               "data_format": "channels_last"}  # fmt: skip
+    out, back = _convolved(last(x, data_format), w, win, groups, finisher(None, "linear"))
+    out, unpool = max_pool(xp, (any(needs[:2]),), out, **pooling)
+    finisher(bias, "linear")(out)(out)
+
+    def pooled_back(g, *needs):
+        return back(*unpool(g), *needs) if any(needs) else (None, None)
+
+    return finished(out, pooled_back, needs, w.shape, data_format, "linear")
+
 
 
 @kernel("conv_transpose", "numpy")
@@ -161,6 +184,18 @@ def finisher(bias, activation):
 # ---- products -----------------------------------------------------------------------------------
 
 
+def _convolved(x, w, win, groups, finisher):
+    """The windows on x (channels last) summed and finished, and what gives the gradients."""
+    if groups == 1:
+        return _gathered(x, w, win, finisher)
+    if w.shape[-2] == 1:
+        each = w.reshape(*win.size, groups, w.shape[-1] // groups)
+        return depthwise_parts(x, each, win, finisher)
+    out, back = _in_groups(x, w, win, groups)
+    finisher(out)(out)
+    return out, back
+
+
 def _gathered(x, w, win, finisher=None):
     """The windows on x summed and finished, and ``back``."""
     out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
@@ -251,27 +286,44 @@ def _matrix(w):
 
 def _blocks(samples, win, w):
     """The blocks of a batch, each with about ``BLOCK`` numbers in its columns or its products."""
-    copied = w.shape[-2] if _is_signal(win) else math.prod(w.shape[:-1])
-    numbers = max(copied, w.shape[-1])
-    return blocks(samples, win, numbers * math.prod(win.count[1:]), BLOCK)
+    return _blocks_of(samples, win, w.shape, BLOCK)
+
+
+@functools.lru_cache(maxsize=256)
+def _blocks_of(samples, win, kernel_shape, budget):
+    *places, filters = kernel_shape
+    copied = places[-1] if _is_signal(win) else math.prod(places)
+    numbers = max(copied, filters) * math.prod(win.count[1:])
+    return list(blocks(samples, win, numbers, budget))
 
 
 def _columns(block, x, win):
     """What the windows of a block see, one window a row."""
     rows = block[1]
     x = part_seen(block, x, win)
-    count = (rows.stop - rows.start, *win.count[1:])
-    size, channels = win.size, x.shape[-1]
-    ns, *steps, cs = x.strides
+    shape, strides, places, by_rows = _view(win, rows.stop - rows.start, x.shape, x.strides)
+    seen = seen_at(x, shape, strides)
+    return seen.reshape(-1, places) if by_rows else seen.reshape(places, -1).T
+
+
+@functools.lru_cache(maxsize=256)
+def _view(win, rows, image, steps):
+    """Shape and strides of what so many rows of windows see on a part of the image.
+
+    Returns:
+        shape and strides, the numbers that a window sees, and whether windows come first.
+    """
+    samples, *_, channels = image
+    ns, *steps, cs = steps
+    count = (rows, *win.count[1:])
     to_next_window = [a * b for a, b in zip(steps, win.strides)]
     to_next_place = [a * b for a, b in zip(steps, win.dilation)]
-    if channels * size[-1] < _SHORT and math.prod(size) > 1:
-        shape = (*size, channels, len(x), *count)
-        seen = seen_at(x, shape, (*to_next_place, cs, ns, *to_next_window))
-        return seen.reshape(math.prod(size) * channels, -1).T
-    shape = (len(x), *count, *size, channels)
-    seen = seen_at(x, shape, (ns, *to_next_window, *to_next_place, cs))
-    return seen.reshape(-1, math.prod(size) * channels)
+    places = math.prod(win.size) * channels
+    if channels * win.size[-1] < _SHORT and math.prod(win.size) > 1:
+        shape = (*win.size, channels, samples, *count)
+        return shape, (*to_next_place, cs, ns, *to_next_window), places, False
+    shape = (samples, *count, *win.size, channels)
+    return shape, (ns, *to_next_window, *to_next_place, cs), places, True
 
 
 def _laid(g, w, win):

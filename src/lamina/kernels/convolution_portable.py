@@ -7,7 +7,9 @@ device, and no loop is over samples but where one block of columns would not fit
 
 import math
 
-from lamina.kernels.windows import blocks, restricted
+from lamina.kernels.pooling import max_pool
+from lamina.kernels.windows import blocks, read_by, restricted
+from lamina.ops._axes import frozen
 from lamina.ops._op import kernel
 from lamina.ops.convolution import (
     as_asked,
@@ -31,7 +33,34 @@ def conv(
     if activation != "linear":
         return NotImplemented
     win = conv_windows(x, w, strides, padding, dilation_rate, groups, data_format)
-    x = channels_last(xp, x, data_format)
+    out, back = _convolved(xp, channels_last(xp, x, data_format), w, win, groups)
+    return _finished(xp, out, back, needs, bias, data_format)
+
+
+@kernel("conv_max_pool")
+def conv_max_pool(
+    xp, needs, x, w, bias, *, strides, padding, dilation_rate, groups, data_format, pool_size,
+    pool_strides, pool_padding,
+):  # fmt: skip
+    """Only the sums that the pooling reads, and a bias only for the largest of them."""
+    win = conv_windows(x, w, strides, padding, dilation_rate, groups, data_format)
+    win = read_by(win, frozen(pool_size), frozen(pool_strides), pool_padding)
+    pooling = {"pool_size": pool_size, "strides": pool_strides, "padding": pool_padding,
+               "data_format": "channels_last"}  # fmt: skip
+    out, back = _convolved(xp, channels_last(xp, x, data_format), w, win, groups)
+    pooled = max_pool(xp, (any(needs[:2]),), out, **pooling)
+    if pooled is NotImplemented:
+        return NotImplemented
+    out, unpool = pooled
+
+    def pooled_back(g, *needs):
+        return back(*unpool(g), *needs) if any(needs) else (None, None)
+
+    return _finished(xp, out, pooled_back, needs, bias, data_format)
+
+
+def _convolved(xp, x, w, win, groups):
+    """The windows on x (channels last) summed, and what gives the gradients of x and w."""
     matrices = _by_group(xp, w, groups)
     shape = (x.shape[0], *win.count, w.shape[-1])
     out = xp.empty(shape, dtype=x.dtype, device=x.device)
@@ -57,7 +86,7 @@ def conv(
             dw = xp.reshape(xp.permute_dims(dw, (1, 0, 2)), w.shape)
         return dx, dw
 
-    return _finished(xp, out, back, needs, bias, data_format)
+    return out, back
 
 
 @kernel("depthwise_conv")

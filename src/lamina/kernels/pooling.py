@@ -7,8 +7,9 @@ of 8. What is kept for the way back is a mask per operation, not the images.
 import math
 
 from lamina.kernels.resizing import by_tables
+from lamina.ops._axes import spatial_axes
 from lamina.ops._op import kernel
-from lamina.ops._pool_windows import spatial_axes, windows
+from lamina.ops._pool_windows import windows
 from lamina.ops._resampling import averages
 from lamina.ops.pooling import adaptive_axes
 

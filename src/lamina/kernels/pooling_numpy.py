@@ -26,11 +26,13 @@ def max_pool(xp, needs, x, *, pool_size, strides, padding, data_format):
         return NotImplemented
     places = windows(x.shape, pool_size, strides, padding, data_format)
     x, inside = bordered(np, x, places, -math.inf)
+    if not needs[0]:
+        return _largest(x, places), None
     steps = []
     for w in reversed(places):
         shape = x.shape
         x = _around(x, w)
-        largest, masks = _fold(x, w, needs[0])
+        largest, masks = _fold(x, w)
         steps.append((w, shape, masks))
         x = largest.reshape(*shape[: w.axis], w.count, *shape[w.axis + 1 :])
 
@@ -83,7 +85,17 @@ def _around(x, w):
     return np.ascontiguousarray(x).reshape(before, shape[w.axis], after)
 
 
-def _fold(x, w, keep):
+def _largest(x, places):
+    """The largest of every window, the axis with the longest rows behind it first."""
+    for w in places:
+        largest = x[w.tap(0)]
+        for j in range(1, w.size):
+            largest = np.maximum(largest, x[w.tap(j)], out=None if j == 1 else largest)
+        x = largest
+    return x if any(w.size > 1 for w in places) else x.copy()
+
+
+def _fold(x, w):
     """The largest of every window along the middle axis of ``x``, and who was larger than before.
 
     Mask j - 1 is where element j of a window is larger than all before it.
@@ -92,9 +104,9 @@ def _fold(x, w, keep):
     largest = _tap(x, w, 0)
     for j in range(1, w.size):
         tap = _tap(x, w, j)
-        if keep and j == 1 and w.stride <= 2:
+        if j == 1 and w.stride <= 2:
             masks.append(_first_mask(x, w))
-        elif keep:
+        else:
             masks.append(np.greater(tap, largest))
         largest = np.maximum(largest, tap, out=None if j == 1 else largest)
     return (largest if w.size > 1 else largest.copy()), masks

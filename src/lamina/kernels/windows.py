@@ -1,8 +1,11 @@
 """Going through the windows of a batch block by block, on NumPy."""
 
+import functools
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from lamina.ops._pool_windows import windows as pool_windows
 from lamina.ops._windows import Windows
 
 
@@ -45,13 +48,18 @@ def part_seen(block, x, win):
     """The part of the padded image that the windows of a block see; a view where it can be."""
     x = x[block[0]]
     first, end = span(block, win)
-    if first >= 0 and end <= win.image[0] and not any(win.before[1:]):
-        if all(a <= 0 for a in win.after[1:]):
-            return x[:, first:end]
+    if first >= 0 and end <= win.image[0] and _on_image(win):
+        return x[:, first:end]
     out = np.zeros((len(x), end - first, *win.reach[1:], x.shape[-1]), x.dtype)
     inside, on_image = overlap(block, win)
     out[inside] = x[on_image]
     return out
+
+
+@functools.lru_cache(maxsize=256)
+def _on_image(win) -> bool:
+    """Whether no window reaches over the edges of the image, but for the first axis."""
+    return not any(win.before[1:]) and all(a <= 0 for a in win.after[1:])
 
 
 def restricted(win, rows):
@@ -95,6 +103,16 @@ def seen_at(x, shape, strides):
     if x.flags.c_contiguous and x.size:
         return np.ndarray(shape, x.dtype, x, 0, strides)
     return as_strided(x, shape, strides)
+
+
+@functools.lru_cache(maxsize=256)
+def read_by(win, pool_size, strides, padding):
+    """Those of the windows that a pooling reads."""
+    places = pool_windows((1, *win.count, 1), pool_size, strides, padding, "channels_last")
+    count = [min(p.length, (p.count - 1) * p.stride + p.size) for p in places]
+    axes = zip(count, win.strides, win.size, win.dilation)
+    reach = [(m - 1) * s + (k - 1) * d + 1 for m, s, k, d in axes]
+    return win._replace(count=tuple(count), reach=tuple(reach))
 
 
 def rows_of(array, block):

@@ -6,7 +6,7 @@ from lamina.layers._spatial import Spatial
 class Augmentation(Spatial):
     """A layer that changes images (batch, height, width, channels) in training, and only there.
 
-    What is random is drawn once per image, on the host; the images are changed where they lie.
+    What is random is drawn once per image, and the images are changed where they lie.
     A subclass defines ``augment``.
 
     Args:
@@ -30,10 +30,10 @@ class Augmentation(Spatial):
     def call(self, inputs, training=False):
         return self.augment(inputs, self.random()) if training else inputs
 
-    def per_image(self, values, images):
-        """Numbers drawn on the host, one per image, so that they broadcast over ``images``."""
+    def per_image(self, random, low, high, images):
+        """Numbers from low to high, one per image, so that they broadcast over ``images``."""
         dtype = self.backend.dtype_name(images.dtype)
-        return self.backend.asarray(values.reshape(-1, 1, 1, 1), dtype)
+        return random.uniform((images.shape[0], 1, 1, 1), low, high, dtype, self.backend)
 
     def get_config(self):
         return {**super().get_config(), "seed": self.given_seed}

@@ -7,16 +7,15 @@ import math
 
 from lamina import activations, constraints, initializers, regularizers
 from lamina.errors import unknown
-from lamina.layers._layer import Layer
 from lamina.layers._options import whole_number
-from lamina.ops._windows import PADDINGS, check_format, for_each_axis, windows
+from lamina.layers._spatial import Spatial, each_axis
+from lamina.ops._windows import PADDINGS, windows
 from lamina.ops.fully_connected import FUSABLE
 
-_AXES = {1: ("steps",), 2: ("rows", "columns"), 3: ("planes", "rows", "columns")}
 _BIG = 1 << 30  # stands for an axis of any length where only the others are checked
 
 
-class Convolution(Layer):
+class Convolution(Spatial):
     """A layer of ``rank`` spatial axes that is one op of its inputs and its parameters.
 
     A subclass names the rank, the op and the parameters that go into it, and gives their shapes.
@@ -38,13 +37,11 @@ class Convolution(Layer):
         activity_regularizer, options, kwargs,
     ):  # fmt: skip
         """``options`` has the initializer, regularizer and constraint of each parameter by name."""
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.kernel_size = self._numbers("kernel_size", kernel_size)
-        self.strides = self._numbers("strides", strides)
-        self.dilation_rate = self._numbers("dilation_rate", dilation_rate)
+        super().__init__(data_format, activity_regularizer=activity_regularizer, **kwargs)
+        self.kernel_size = each_axis(self, "kernel_size", kernel_size, self.rank)
+        self.strides = each_axis(self, "strides", strides, self.rank)
+        self.dilation_rate = each_axis(self, "dilation_rate", dilation_rate, self.rank)
         self.padding = padding.lower() if isinstance(padding, str) else padding
-        self.data_format = "channels_last" if data_format is None else data_format
-        check_format(self.data_format)
         known = [name for name in self.paddings if self.rank == 1 or name != "causal"]
         if self.padding not in known:
             raise unknown(f"padding of {self}", padding, known)
@@ -64,12 +61,6 @@ class Convolution(Layer):
         self._fused = FUSABLE.get(self.activation)
         if self.data_format == "channels_first" and "softmax" in (self._fused or ""):
             self._fused = None  # softmaxes are along the last axis, where the channels are not
-
-    def _numbers(self, name, value, least=1) -> tuple[int, ...]:
-        try:
-            return for_each_axis(name, value, self.rank, least)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{self}: {error}") from None
 
     def parts(self):
         """The names of the parameters but the bias."""
@@ -136,27 +127,18 @@ class Convolution(Layer):
 
     def _image(self, shape, unknown):
         """The lengths of the spatial axes, ``unknown`` where they may be any."""
-        image = shape[1:-1] if self.data_format == "channels_last" else shape[2:]
-        return tuple(unknown if n is None else n for n in image)
+        return tuple(unknown if n is None else n for n in self.spatial(shape))
 
     def windows(self, image):
         """The windows on an image of such lengths."""
         return windows(image, self.kernel_size, self.strides, self.padding, self.dilation_rate)
 
     def check_input(self, shape):
-        axes = list(_AXES[self.rank])
-        axes.insert(len(axes) if self.data_format == "channels_last" else 0, "channels")
-        expected = f"inputs of shape (batch, {', '.join(axes)})"
+        super().check_input(shape)
         built = self._input_shape
-        if len(shape) != self.rank + 2:
-            remedy = ""
-            if len(shape) == self.rank + 1 and (built is None or tuple(shape) != built[1:]):
-                where = "..., None" if self.data_format == "channels_last" else ":, None"
-                remedy = f"add a channel axis: x[{where}]"
-            raise self.input_error(expected, shape, remedy)
         channels = shape[self._channel_axis]
         if channels is None:
-            raise self.input_error(expected, shape, "give the number of channels")
+            raise self.input_error(self.expected(), shape, "give the number of channels")
         if built is not None and channels != built[self._channel_axis]:
             known = built[self._channel_axis]
             raise self.input_error(f"{known} channels", shape, self._turned_remedy(shape, known))
@@ -189,7 +171,6 @@ class Convolution(Layer):
             "kernel_size": self.kernel_size,
             "strides": self.strides,
             "padding": self.padding,
-            "data_format": self.data_format,
             "dilation_rate": self.dilation_rate,
             "activation": activations.serialize(self.activation),
             "use_bias": self.use_bias,

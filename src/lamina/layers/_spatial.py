@@ -1,7 +1,7 @@
 """What layers of images, signals and volumes have in common: their axes and their checks."""
 
 from lamina.layers._layer import Layer
-from lamina.ops import _pool_windows
+from lamina.ops import _axes
 
 _KINDS = {1: ("steps",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
@@ -39,13 +39,19 @@ class Spatial(Layer):
     def check_input(self, shape):
         shape = tuple(shape)
         if len(shape) != self.rank + 2:
-            axes = [*_KINDS[self.rank]]
-            axes.insert(0 if self.data_format == "channels_first" else self.rank, "channels")
             remedy = ""
-            if len(shape) == self.rank + 1:
+            built = self._input_shape
+            one_sample = built is not None and shape == tuple(built[1:])
+            if len(shape) == self.rank + 1 and not one_sample:
                 new = "x[..., None]" if self.data_format == "channels_last" else "x[:, None]"
                 remedy = f"add a channel axis, {new}; or for one sample the batch's, x[None]"
-            raise self.input_error(f"inputs of shape (batch, {', '.join(axes)})", shape, remedy)
+            raise self.input_error(self.expected(), shape, remedy)
+
+    def expected(self) -> str:
+        """Inputs in words."""
+        axes = [*_KINDS[self.rank]]
+        axes.insert(0 if self.data_format == "channels_first" else self.rank, "channels")
+        return f"inputs of shape (batch, {', '.join(axes)})"
 
     def get_config(self):
         return {**super().get_config(), "data_format": self.data_format}
@@ -79,6 +85,6 @@ def each_axis(owner, name: str, value, rank: int, least: int = 1) -> tuple[int, 
         ValueError: for anything else, or a number below ``least``.
     """
     try:
-        return _pool_windows.each_axis(name, value, rank, least)
+        return _axes.each_axis(name, value, rank, least)
     except ValueError as error:
         raise ValueError(f"{owner}: {error}") from None

@@ -31,8 +31,8 @@ class RandomFlip(Augmentation):
         height = 2 if self.data_format == "channels_first" else 1
         for axis, name in ((height + 1, "horizontal"), (height, "vertical")):
             if name in self.mode:
-                flips = random.uniform((images.shape[0], 1, 1, 1)) < 0.5
-                images = xp.where(self.backend.asarray(flips), xp.flip(images, axis=axis), images)
+                flips = random.bernoulli((images.shape[0], 1, 1, 1), 0.5, self.backend)
+                images = xp.where(flips, xp.flip(images, axis=axis), images)
         return images
 
     def get_config(self):

@@ -22,10 +22,10 @@ class RandomContrast(Augmentation):
         self.value_range = value_range_of(self, value_range)
 
     def augment(self, images, random):
-        contrast = random.uniform((images.shape[0],), *self._contrast, "float64")
+        contrast = self.per_image(random, *self._contrast, images)
         axes = (2, 3) if self.data_format == "channels_first" else (1, 2)
         mean = xp.mean(images, axis=axes, keepdims=True)
-        out = (images - mean) * self.per_image(contrast, images) + mean
+        out = (images - mean) * contrast + mean
         return xp.clip(out, *self.value_range)
 
     def get_config(self):
@@ -50,8 +50,8 @@ class RandomBrightness(Augmentation):
 
     def augment(self, images, random):
         low, high = self.value_range
-        shift = random.uniform((images.shape[0],), *self._shift, "float64") * (high - low)
-        return xp.clip(images + self.per_image(shift, images), low, high)
+        shift = self.per_image(random, *self._shift, images) * (high - low)
+        return xp.clip(images + shift, low, high)
 
     def get_config(self):
         return {**super().get_config(), "factor": self.factor, "value_range": self.value_range}
@@ -90,31 +90,33 @@ class RandomErasing(Augmentation):
         self.value_range = value_range_of(self, value_range)
 
     def augment(self, images, random):
-        host = backend.get("numpy").xp
-        count, (height, width) = images.shape[0], self.spatial(images.shape)
-        inside = random.uniform((count, 1, 1)) < random.uniform((count, 1, 1), *self._chance)
+        raw, height, width = self.backend.xp, *self.spatial(images.shape)
+
+        def draw(low=0.0, high=1.0):
+            return random.uniform((images.shape[0], 1, 1), low, high, "float32", self.backend)
+
+        inside = draw() < draw(*self._chance)
         for length, shape in ((height, (1, -1, 1)), (width, (1, 1, -1))):
-            side = length * random.uniform((count, 1, 1), *self._area, "float64") ** 0.5
-            start = random.uniform((count, 1, 1), dtype="float64") * (length - side)
-            place = host.arange(length).reshape(shape)
-            inside = inside & (place >= start) & (place < start + side)
-        channel = self._channel_axis()
-        mask = self.backend.asarray(host.expand_dims(inside, axis=channel))
+            side = raw.sqrt(draw(*self._area)) * length
+            start = draw() * (length - side)
+            number = raw.arange(length, dtype=raw.float32, device=self.backend.device)
+            number = raw.reshape(number, shape)
+            inside = inside & (number >= start) & (number < start + side)
+        mask = raw.expand_dims(inside, axis=self._channel_axis())
         return xp.where(mask, self._filling(images, random), images)
 
     def _filling(self, images, random):
         """What erased pixels become, so that it broadcasts over ``images``."""
         low, high = self.value_range
-        host = backend.get("numpy").xp
-        if self.fill_value is None:
-            values = random.normal(tuple(images.shape)) * high
-        else:
-            values = host.asarray(self.fill_value, dtype="float64")
-            shape = [1, 1, 1, 1]
-            shape[self._channel_axis()] = values.size
-            values = values.reshape(shape)
         dtype = self.backend.dtype_name(images.dtype)
-        return self.backend.asarray(host.clip(values, low, high), dtype)
+        if self.fill_value is None:
+            values = random.normal(images.shape, 0.0, high, dtype, self.backend)
+            return self.backend.xp.clip(values, low, high)
+        host = backend.get("numpy").xp
+        values = host.clip(host.asarray(self.fill_value, dtype="float64"), low, high)
+        shape = [1, 1, 1, 1]
+        shape[self._channel_axis()] = values.size
+        return self.backend.asarray(values.reshape(shape), dtype)
 
     def _channel_axis(self) -> int:
         return 1 if self.data_format == "channels_first" else 3

@@ -1,6 +1,7 @@
 """Transposed convolutions: from few places to many, as a decoder needs."""
 
 from lamina.layers._convolution import Convolution, checked_filters
+from lamina.layers._spatial import each_axis
 from lamina.ops._windows import transposed_windows
 from lamina.ops.convolution import conv_transpose
 
@@ -61,7 +62,7 @@ class _ConvTranspose(Convolution):
         self.filters, _ = checked_filters(self, filters)
         self.output_padding = None
         if output_padding is not None:
-            self.output_padding = self._numbers("output_padding", output_padding, least=0)
+            self.output_padding = each_axis(self, "output_padding", output_padding, self.rank, 0)
             if any(p >= s for p, s in zip(self.output_padding, self.strides, strict=True)):
                 raise ValueError(
                     f"{self} needs an output_padding below its strides {self.strides}, got "

@@ -29,19 +29,19 @@ class Dropout(Layer):
     def call(self, inputs, training=False):
         if not training or self.rate == 0:
             return inputs
-        dtype = self.backend.dtype_name(inputs.dtype)
-        factors = self._kept(inputs) * (1.0 / (1.0 - self.rate))
-        return inputs * self.backend.asarray(factors, dtype)
+        kept = self._kept(inputs)
+        kept = self.backend.asarray(kept, self.backend.dtype_name(inputs.dtype))
+        return inputs * (kept * (1.0 / (1.0 - self.rate)))
 
     def _kept(self, inputs):
-        """Which inputs stay, in host memory."""
+        """Which inputs stay."""
         shape = tuple(inputs.shape)
         if self.noise_shape is not None:
             shape = tuple(
                 n if wanted is None else wanted
                 for n, wanted in zip(shape, self.noise_shape, strict=True)
             )
-        return self.random().uniform(shape) >= self.rate
+        return self.random().bernoulli(shape, 1.0 - self.rate, self.backend)
 
     def check_input(self, shape):
         super().check_input(shape)

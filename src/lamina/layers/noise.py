@@ -144,8 +144,7 @@ class AlphaDropout(Dropout):
             return inputs
         low = -SELU_SCALE * SELU_ALPHA
         a = 1.0 / math.sqrt((1.0 - self.rate) * (1.0 + self.rate * low * low))
-        kept = self.backend.asarray(self._kept(inputs))
-        return xp.where(kept, inputs, low) * a - a * low * self.rate
+        return xp.where(self._kept(inputs), inputs, low) * a - a * low * self.rate
 
 
 def _take_seed(layer, seed) -> None:
@@ -163,5 +162,4 @@ def _checked_rate(layer, rate) -> float:
 def _normal(layer, inputs, mean, stddev):
     """Normal numbers like the inputs, from the layer's stream of this call."""
     dtype = layer.backend.dtype_name(inputs.dtype)
-    noise = layer.random().normal(tuple(inputs.shape), mean, stddev, dtype)
-    return layer.backend.asarray(noise, dtype)
+    return layer.random().normal(inputs.shape, mean, stddev, dtype, layer.backend)

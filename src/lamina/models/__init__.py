@@ -1,9 +1,10 @@
 """The room of models: stacking layers, training them, watching them train."""
 
 from lamina.models.model import Model
+from lamina.models.profiling import Profile, profile
 from lamina.models.sequential import Sequential
 
-__all__ = ["Model", "Sequential"]
+__all__ = ["Model", "Profile", "Sequential", "profile"]
 
 
 def __dir__() -> list[str]:

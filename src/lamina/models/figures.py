@@ -73,11 +73,12 @@ class Figures:
     def results(self) -> dict[str, float]:
         """The figures so far, on the host: this waits for the device."""
         found = {}
-        if self._total is not None:
-            place = backend.of(self._total)
-            found["loss"] = float(place.scalar(self._total)) / self._rows
-        for metric, _ in self.metrics or ():
-            found[metric.name] = as_number(metric.result())
+        with backend.allow_sync():
+            if self._total is not None:
+                place = backend.of(self._total)
+                found["loss"] = float(place.scalar(self._total)) / self._rows
+            for metric, _ in self.metrics or ():
+                found[metric.name] = as_number(metric.result())
         return found
 
 

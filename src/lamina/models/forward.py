@@ -8,6 +8,9 @@ from lamina.layers._passes import Pass
 from lamina.models import step
 from lamina.models.chain import forward_of
 
+SHARD = 1 << 25
+"""Least products of a parameter and a number in a shard."""
+
 
 def outputs_of(model, x):
     """The raw outputs for a raw batch, without recording.
@@ -23,7 +26,7 @@ def outputs_of(model, x):
         plan = model._plan = _Plan(model)
     rows = x.shape[0]
     total = rows * plan.work
-    shards = min(rows, total // step.SHARD)
+    shards = min(rows, total // SHARD)
     if shards < 2:
         if not step.TRIFLE < total < step.ALONE:
             return plan.outputs(x)

@@ -10,11 +10,12 @@ from lamina.autograd import no_grad
 from lamina.errors import counted
 from lamina.layers import Input, Layer, _inputs, _passes
 from lamina.layers._holder import Structure
+from lamina.models.random_state import RandomState
 from lamina.models.summary import show, summary
 from lamina.models.trainer import Trainer
 
 
-class Model(Trainer, Layer):
+class Model(Trainer, RandomState, Layer):
     """A layer made of layers, with training, weights in files, and a backend.
 
     Args:

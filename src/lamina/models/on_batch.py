@@ -40,9 +40,10 @@ class OnBatch:
         """The outputs for one batch, as a NumPy array."""
         x, _, _ = Feed(self, None, only_x=True).batch(x)
         with self.backend.scope(), no_grad():
-            return backend.get("numpy").xp.asarray(
-                self.backend.to_numpy(self._outputs(x)), copy=True
-            )
+            outputs = self._outputs(x)
+            with backend.allow_sync():
+                host = self.backend.to_numpy(outputs)
+            return backend.get("numpy").xp.asarray(host, copy=True)
 
 
 def in_order(found: dict):

@@ -138,9 +138,10 @@ class Trainer(Compiled, OnBatch):
                         if held is not None and _is_due(epoch, validation_freq):
                             bar.update(steps, logs)
                             logs |= self._validate(held, calls, validation_steps, interrupt)
-                        calls.epoch_logs(logs)
-                        bar.finish(steps, logs)
-                        calls.on_epoch_end(epoch, logs)
+                        with backend.allow_sync():  # once an epoch it is time to read
+                            calls.epoch_logs(logs)
+                            bar.finish(steps, logs)
+                            calls.on_epoch_end(epoch, logs)
                         if not (diverged or self.stop_training):
                             diverged = warn_of_divergence(logs, epoch)
                         if self.stop_training:
@@ -322,7 +323,8 @@ class Trainer(Compiled, OnBatch):
             for batch, _, _ in source.epoch():
                 calls.on_predict_batch_begin(step)
                 outputs = self._outputs(batch)
-                results.append(place.to_numpy(outputs))
+                with backend.allow_sync():
+                    results.append(place.to_numpy(outputs))
                 step += 1
                 calls.on_predict_batch_end(step - 1, {"outputs": outputs})
                 if bar.due(step):

@@ -34,7 +34,14 @@ from lamina.ops.activations import (
     threshold,
 )
 from lamina.ops.arranging import crop, pad, permute, repeat_vector
-from lamina.ops.convolution import conv, conv_transpose, depthwise_conv, separable_conv
+from lamina.ops.contracting import einsum
+from lamina.ops.convolution import (
+    conv,
+    conv_max_pool,
+    conv_transpose,
+    depthwise_conv,
+    separable_conv,
+)
 from lamina.ops.crossentropies import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -94,12 +101,14 @@ __all__ = [
     "categorical_hinge",
     "celu",
     "conv",
+    "conv_max_pool",
     "conv_transpose",
     "cosine_similarity",
     "crop",
     "crop_each",
     "dense",
     "depthwise_conv",
+    "einsum",
     "elu",
     "erf",
     "exponential",

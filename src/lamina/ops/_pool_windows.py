@@ -1,13 +1,10 @@
-"""Windows that slide over the spatial axes of images, signals and volumes.
-
-Spatial axes are all but the batch and the channels: 1 to n for ``channels_last`` (batch, ...,
-channels), 2 to n + 1 for ``channels_first`` (batch, channels, ...).
-"""
+"""Where the windows of a pooling lie, axis by axis: plain numbers, found once per shape."""
 
 import functools
 import math
-import operator
 from typing import NamedTuple
+
+from lamina.ops._axes import each_axis, frozen, spatial_axes
 
 
 class Window(NamedTuple):
@@ -32,43 +29,6 @@ class Window(NamedTuple):
         return [1.0 / (min(a + self.size, self.length) - max(a, 0)) for a in starts]
 
 
-def spatial_axes(ndim: int, data_format: str) -> tuple[int, ...]:
-    """The axes that are neither the batch nor the channels.
-
-    Raises:
-        ValueError: for another ``data_format`` than "channels_last" and "channels_first", and where
-            there are no such axes.
-    """
-    if data_format not in ("channels_last", "channels_first"):
-        raise ValueError(f'data_format is "channels_last" or "channels_first", got {data_format!r}')
-    if ndim < 3:
-        raise ValueError(
-            "spatial axes lie between the batch and the channels, got an array with "
-            f"{ndim} axes: add a channel axis, x[..., None]"
-        )
-    return tuple(range(1, ndim - 1)) if data_format == "channels_last" else tuple(range(2, ndim))
-
-
-def each_axis(name: str, value, count: int, least: int = 1) -> tuple[int, ...]:
-    """``value``, one whole number or one per axis, as one per axis.
-
-    Raises:
-        ValueError: for anything else, or a number below ``least``.
-    """
-    values = value if isinstance(value, tuple | list) else (value,) * count
-    try:
-        numbers = tuple(operator.index(v) for v in values)
-    except TypeError:
-        numbers = ()
-    wrong = any(isinstance(v, bool) for v in values) or len(numbers) != count
-    if wrong or min(numbers) < least:
-        raise ValueError(
-            f"{name} is one whole number from {least} on, or one for each of {count} axes, "
-            f"got {value!r}"
-        )
-    return numbers
-
-
 def windows(shape, pool_size, strides, padding, data_format) -> tuple[Window, ...]:
     """The windows of a pooling, along each spatial axis of ``shape``.
 
@@ -78,8 +38,7 @@ def windows(shape, pool_size, strides, padding, data_format) -> tuple[Window, ..
     Raises:
         ValueError: where there is no window, and for arguments that make no sense.
     """
-    listed = [tuple(v) if isinstance(v, list) else v for v in (pool_size, strides)]
-    return _windows(tuple(shape), *listed, padding, data_format)
+    return _windows(tuple(shape), frozen(pool_size), frozen(strides), padding, data_format)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -13,8 +13,8 @@ import itertools
 from typing import NamedTuple
 
 from lamina.errors import unknown
+from lamina.ops._axes import each_axis
 
-DATA_FORMATS = ("channels_first", "channels_last")
 PADDINGS = ("causal", "same", "valid")
 
 
@@ -70,8 +70,8 @@ def windows(image, size, strides, padding, dilation) -> Windows:
     Raises:
         ValueError: for options that are none, and where no window fits.
     """
-    strides = for_each_axis("strides", strides, len(size))
-    dilation = for_each_axis("dilation_rate", dilation, len(size))
+    strides = each_axis("strides", strides, len(size))
+    dilation = each_axis("dilation_rate", dilation, len(size))
     if padding not in PADDINGS:
         raise unknown("padding", padding, PADDINGS)
     if padding == "causal" and len(size) > 1:
@@ -106,11 +106,11 @@ def transposed_windows(count, size, strides, padding, output_padding, dilation) 
     ``(count - 1) * stride + span % 2 + p``, for "valid" ``(count - 1) * stride + span + p``, where
     span is the length of a window.
     """
-    strides = for_each_axis("strides", strides, len(size))
-    dilation = for_each_axis("dilation_rate", dilation, len(size))
+    strides = each_axis("strides", strides, len(size))
+    dilation = each_axis("dilation_rate", dilation, len(size))
     extra = (None,) * len(size)
     if output_padding is not None:
-        extra = for_each_axis("output_padding", output_padding, len(size), least=0)
+        extra = each_axis("output_padding", output_padding, len(size), least=0)
     if padding not in ("same", "valid"):
         raise unknown("padding", padding, ("same", "valid"))
     image, before, reach = [], [], []
@@ -135,33 +135,6 @@ def transposed_windows(count, size, strides, padding, output_padding, dilation) 
     return Windows(
         tuple(image), tuple(count), tuple(size), strides, dilation, tuple(before), tuple(reach)
     )
-
-
-def for_each_axis(name: str, value, axes: int, least: int = 1) -> tuple[int, ...]:
-    """``value``, a whole number or one for each axis, as a tuple.
-
-    Raises:
-        ValueError: for anything else, and below ``least``.
-    """
-    numbers = (value,) * axes if isinstance(value, int) else tuple(value)
-    good = len(numbers) == axes and all(
-        isinstance(n, int) and not isinstance(n, bool) and n >= least for n in numbers
-    )
-    if not good:
-        several = f", or {axes} of them" if axes > 1 else ""
-        raise ValueError(f"{name} is a whole number from {least} on{several}, got {value!r}")
-    return numbers
-
-
-def check_format(data_format) -> None:
-    """Raise where ``data_format`` is none."""
-    if data_format not in DATA_FORMATS:
-        raise unknown("data_format", data_format, DATA_FORMATS)
-
-
-def frozen(value):
-    """Lists as tuples, by which windows can be remembered."""
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _shown(size, dilation) -> str:

@@ -11,8 +11,10 @@ import operator
 
 from lamina.errors import counted
 from lamina.ops import activations
+from lamina.ops._axes import check_format, frozen
 from lamina.ops._op import op
-from lamina.ops._windows import check_format, frozen, transposed_windows, windows
+from lamina.ops._windows import transposed_windows, windows
+from lamina.ops.pooling import max_pool
 
 
 @op
@@ -59,6 +61,36 @@ def conv(
     x = padded(xp, channels_last(xp, x, data_format), w)
     out = _sum(_mixed(xp, seen(x, w, place), kernel[(*place, ...)], groups) for place in w.places())
     return _finished(xp, out, bias, data_format)
+
+
+@op
+def conv_max_pool(
+    xp, x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=1,
+    data_format="channels_last", pool_size=2, pool_strides=None, pool_padding="valid",
+):  # fmt: skip
+    """A convolution and a max pooling: ``max_pool(conv(x, kernel, bias))``.
+
+    As one op they cost less: sums that no window of the pooling reads need not be computed, and
+    only the largest need a bias.
+
+    Args:
+        x, kernel, bias, strides, padding, dilation_rate, groups, data_format: as for ``conv``.
+        pool_size, pool_strides, pool_padding: the pooling's, as for ``max_pool``.
+
+    Returns:
+        shape (batch, *windows of the pooling, filters), or with the filters first.
+
+    Raises:
+        ValueError: as ``conv`` and ``max_pool``.
+    """
+    out = conv(
+        x, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate,
+        groups=groups, data_format=data_format,
+    )  # fmt: skip
+    return max_pool(
+        out, pool_size=pool_size, strides=pool_strides, padding=pool_padding,
+        data_format=data_format,
+    )  # fmt: skip
 
 
 @op
@@ -187,20 +219,28 @@ def conv_transpose(
 
 def conv_windows(x, kernel, strides, padding, dilation_rate, groups, data_format):
     """The windows of ``conv``, its arguments checked."""
-    image, channels = _image("conv", x, kernel, data_format)
-    size, (each, filters) = tuple(kernel.shape[:-2]), kernel.shape[-2:]
+    return _conv_windows(
+        tuple(x.shape), tuple(kernel.shape), frozen(strides), padding, frozen(dilation_rate),
+        groups, data_format,
+    )  # fmt: skip
+
+
+@functools.lru_cache(maxsize=512)
+def _conv_windows(x_shape, kernel_shape, strides, padding, dilation_rate, groups, data_format):
+    image, channels = _image("conv", x_shape, kernel_shape, data_format)
+    size, (each, filters) = kernel_shape[:-2], kernel_shape[-2:]
     if channels != each * groups or filters % groups:
         raise ValueError(
             f"conv in groups of {groups} needs a kernel of shape (*window, in / groups, filters), "
-            f"both numbers of channels divisible by {groups}, got {tuple(kernel.shape)} for "
+            f"both numbers of channels divisible by {groups}, got {kernel_shape} for "
             f"{channels} channels"
         )
-    return windows(image, size, frozen(strides), padding, frozen(dilation_rate))
+    return windows(image, size, strides, padding, dilation_rate)
 
 
 def depthwise_windows(x, kernel, strides, padding, dilation_rate, data_format):
     """The windows of ``depthwise_conv``, its arguments checked."""
-    image, channels = _image("depthwise_conv", x, kernel, data_format)
+    image, channels = _image("depthwise_conv", tuple(x.shape), tuple(kernel.shape), data_format)
     if channels != kernel.shape[-2]:
         raise ValueError(
             f"depthwise_conv needs a kernel of shape (*window, {channels}, multiplier) for "
@@ -212,7 +252,7 @@ def depthwise_windows(x, kernel, strides, padding, dilation_rate, data_format):
 
 def image_windows(x, kernel, strides, padding, output_padding, dilation_rate, data_format):
     """The windows of ``conv_transpose``, its arguments checked."""
-    counts, channels = _image("conv_transpose", x, kernel, data_format)
+    counts, channels = _image("conv_transpose", tuple(x.shape), tuple(kernel.shape), data_format)
     if channels != kernel.shape[-1]:
         raise ValueError(
             f"conv_transpose needs a kernel of shape (*window, filters, {channels}) for "
@@ -224,18 +264,18 @@ def image_windows(x, kernel, strides, padding, output_padding, dilation_rate, da
     )  # fmt: skip
 
 
-def _image(name, x, kernel, data_format):
+def _image(name, x_shape, kernel_shape, data_format):
     """Lengths of the spatial axes and the number of channels."""
     check_format(data_format)
-    if x.ndim < 3 or kernel.ndim != x.ndim:
-        axes = counted(max(1, kernel.ndim - 2), "spatial axis", "spatial axes")
+    if len(x_shape) < 3 or len(kernel_shape) != len(x_shape):
+        axes = counted(max(1, len(kernel_shape) - 2), "spatial axis", "spatial axes")
         raise ValueError(
             f"{name} needs an x of batch, channels and as many spatial axes as the kernel has, "
-            f"{axes} here, got shapes {tuple(x.shape)} and {tuple(kernel.shape)}"
+            f"{axes} here, got shapes {x_shape} and {kernel_shape}"
         )
     if data_format == "channels_first":
-        return tuple(x.shape[2:]), x.shape[1]
-    return tuple(x.shape[1:-1]), x.shape[-1]
+        return x_shape[2:], x_shape[1]
+    return x_shape[1:-1], x_shape[-1]
 
 
 # ---- parts of the definitions -------------------------------------------------------------------

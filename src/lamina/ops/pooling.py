@@ -2,8 +2,9 @@
 
 import math
 
+from lamina.ops._axes import each_axis, spatial_axes
 from lamina.ops._op import op
-from lamina.ops._pool_windows import each_axis, padded, spatial_axes, windows
+from lamina.ops._pool_windows import padded, windows
 from lamina.ops._resampling import averages, parts, resampled
 
 

@@ -1,8 +1,8 @@
 """Images, signals and volumes in another size."""
 
 from lamina.errors import unknown
+from lamina.ops._axes import each_axis, spatial_axes
 from lamina.ops._op import op
-from lamina.ops._pool_windows import each_axis, spatial_axes
 from lamina.ops._resampling import INTERPOLATIONS, resampled, stretched
 
 

@@ -9,7 +9,10 @@ from functools import partial
 from itertools import accumulate
 from math import prod
 
+from lamina import backend
 from lamina.autograd import clock
+from lamina.kernels.fused_updates import FUSED
+from lamina.optimizers._counting import is_counted
 
 
 class Flat:
@@ -31,6 +34,7 @@ class Flat:
         self.shapes = [array.shape for array in arrays]
         self._xp = xp
         self._kernel = kernel
+        self._fused = FUSED.get(backend.name(xp))
         self.reread()
         self.state = {
             slot: self._joined(
@@ -74,13 +78,16 @@ class Flat:
         ``workers`` are not used: the library has threads, or a device, of its own.
         """
         step, rate = self._number(step), self._number(rate)
-        update = partial(self._kernel, rule, None) if self._kernel else rule.update
-        advance = partial(rule.advance, update, self._xp)
+        if self._fused is not None and is_counted(step):
+            advance = partial(self._fused, rule, self._xp)
+        else:
+            update = partial(self._kernel, rule, None) if self._kernel else rule.update
+            advance = partial(rule.advance, update, self._xp)
         first = shards[0]
         if any(g is None for g in first):
             self._step_each(advance, step, rate, decays, shards, factors)
             return
-        g = self._summed([self._joined(self._scaled(shard, factors)) for shard in shards])
+        g = self._summed([self._scaled_whole(self._joined(shard), factors) for shard in shards])
         if g.dtype != self.vector.dtype:
             g = self._xp.astype(g, self.vector.dtype)
         state = tuple(self.state.values())
@@ -133,6 +140,17 @@ class Flat:
             return shard
         pairs = zip(shard, factors, strict=True)
         return [g if factor is None else g * factor for g, factor in pairs]
+
+    def _scaled_whole(self, vector, factors):
+        """The vector of all gradients times their factors, in one product."""
+        if factors is None:
+            return vector
+        first, xp = factors[0], self._xp
+        if any(factor is not first for factor in factors):
+            sizes = [stop - start for start, stop in self.bounds]
+            pairs = zip(factors, sizes, strict=True)
+            first = xp.concat([xp.broadcast_to(factor, (size,)) for factor, size in pairs])
+        return vector * first
 
     def _bind(self, changed):
         """Bind every parameter to its part of the vector, and note which have changed."""

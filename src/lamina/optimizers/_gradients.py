@@ -36,15 +36,33 @@ def norm_factors(gradients, clipnorm: float | None, global_clipnorm: float | Non
     if not present:
         return list(gradients)
     xp = backend.namespace(present[0])
-    squares = [xp.sum(g * g) for g in present]
-    if clipnorm is not None:
-        factors = [clipnorm / xp.clip(xp.sqrt(square), clipnorm, None) for square in squares]
+    if backend.of(present[0]).is_host or len({str(g.dtype) for g in present}) > 1:
+        squares = [xp.sum(g * g) for g in present]
+        if clipnorm is not None:
+            factors = [clipnorm / xp.clip(xp.sqrt(square), clipnorm, None) for square in squares]
+        else:
+            norm = xp.sqrt(sum(squares[1:], squares[0]))
+            factor = global_clipnorm / xp.clip(norm, global_clipnorm, None)
+            factors = [xp.asarray(factor, dtype=g.dtype) for g in present]
     else:
-        norm = xp.sqrt(sum(squares[1:], squares[0]))
-        factor = global_clipnorm / xp.clip(norm, global_clipnorm, None)
-        factors = [xp.asarray(factor, dtype=g.dtype) for g in present]
+        factors = _few_calls(xp, present, clipnorm, global_clipnorm)
     remaining = iter(factors)
     return [None if g is None else next(remaining) for g in gradients]
+
+
+def _few_calls(xp, present, clipnorm, global_clipnorm) -> list:
+    """The factors of ``norm_factors`` for a device, where every call is what costs.
+
+    A norm of all is a sum over one vector; for norms of each, a call a gradient is the least.
+    """
+    flat = [xp.reshape(g, (-1,)) for g in present]
+    if clipnorm is not None:
+        squares = xp.stack([xp.vecdot(g, g) for g in flat])
+        factors = clipnorm / xp.clip(xp.sqrt(squares), clipnorm, None)
+        return [factors[i] for i in range(len(present))]
+    whole = xp.concat(flat)
+    norm = xp.sqrt(xp.vecdot(whole, whole))
+    return [global_clipnorm / xp.clip(norm, global_clipnorm, None)] * len(present)
 
 
 class Accumulator:
