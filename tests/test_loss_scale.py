@@ -453,7 +453,7 @@ def network(kind, place="numpy"):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_in_float32_scaling_by_powers_of_two_changes_no_bit(kind, weighted, monkeypatch):
     if kind == "shards":
-        monkeypatch.setattr(lamina.models.step, "SHARD", 1 << 12)
+        monkeypatch.setattr(lamina.models.step, "CUT", 1 << 12)
     rng = np.random.default_rng(0)
     rows = 512 if kind == "shards" else 64
     x, y = rng.normal(size=(rows, 5)).astype("float32"), rng.integers(0, 3, size=rows)
@@ -463,6 +463,9 @@ def test_in_float32_scaling_by_powers_of_two_changes_no_bit(kind, weighted, monk
         model = network(kind)
         model.compile(wrap(optimizers.Adam(0.01, clipnorm=1.0)), "sparse_categorical_crossentropy")
         history = model.fit(x, y, rows // 2, 4, sample_weight=weights, verbose=0)
+        parts = model._step.gradients(x[:256], y[:256], None)
+        assert len(parts) == (4 if kind == "shards" else 1)
+        assert (model._step._chain is None) == (kind == "tape")
         found.append((history.history["loss"], [w.tobytes() for w in model.get_weights()]))
     assert found[0] == found[1]
     assert number(_Numpy, model.optimizer.dynamic_scale) == 2.0**19
