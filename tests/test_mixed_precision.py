@@ -584,3 +584,43 @@ def test_a_built_layer_keeps_its_dtypes():
     with pytest.raises(ValueError, match=r"is built, so its dtypes are settled as 'mixed_float16'"):
         layer.dtype_policy = "float32"
     layer.dtype_policy = "mixed_float16"
+
+
+# ---- beside the rest of the library -------------------------------------------------------------
+
+
+def test_checkpoints_compute_again_in_the_same_precision(mixed, backend):
+    class Checked(layers.Layer):
+        def __init__(self, checked, **kwargs):
+            super().__init__(**kwargs)
+            self.around = lamina.checkpoint if checked else lambda f: f
+
+        def build(self, input_shape):
+            self.w = self.add_weight((8, 3), name="w")
+
+        def call(self, inputs):
+            once = self.around(lambda x: xp.tanh(xp.matmul(x, self.w)))(inputs)
+            return xp.matmul(once, xp.matrix_transpose(self.w))
+
+    found = []
+    for checked in (False, True):
+        layer = Checked(checked, dtype=mixed[0])
+        layer(backend.asarray(X))
+        layer.set_weights([np.linspace(-1, 1, 24).reshape(8, 3)])
+        out = xp.astype(layer(backend.asarray(X)), backend.xp.float32)
+        xp.sum(out * out).backward()
+        found.append(as_numpy(backend, layer.w.grad))
+        assert name_of(backend, layer.w.grad) == "float32"
+    assert np.array_equal(*found)
+
+
+def test_profiles_and_debugging_take_mixed_models():
+    model, loss = xor_model("mixed_float16", "numpy")
+    model.compile("adam", loss)
+    x, y = X[:, :2], X[:, :1] > 0
+    before = [w.tobytes() for w in model.get_weights()]
+    assert "dense" in str(lamina.profile(model, x, y)).lower()
+    assert [w.tobytes() for w in model.get_weights()] == before
+    assert model.optimizer.iterations == 0
+    with lamina.debug_nans():
+        assert np.isfinite(model.train_on_batch(x, y))

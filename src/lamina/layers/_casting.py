@@ -11,7 +11,9 @@ import threading
 
 from lamina import backend, config, dtype_policies
 from lamina.autograd import Parameter, Tensor, differentiable
-from lamina.dtype_policies import FLOATS, HALVES
+from lamina.autograd._checkpoint import SURROUNDINGS
+from lamina.dtype_policies import FLOATS
+from lamina.ops._halves import is_half
 
 
 class Typed:
@@ -98,7 +100,10 @@ class Typed:
         several = isinstance(inputs, list)
         inputs = [cast(one, name) for one in inputs] if several else cast(inputs, name)
         if self._reads_rounded:
-            with Rounded(name):
+            with Rounded(name) as rounded:
+                for parameter in self._weights:  # before any function of them is checkpointed
+                    if isinstance(parameter, Master):
+                        rounded.of(parameter)
                 out = self._called(inputs, training)
         else:
             out = self._called(inputs, training)
@@ -129,13 +134,14 @@ class Rounded:
 
     __slots__ = ("_before", "_dtype", "_found")
 
-    def __init__(self, dtype: str | None):
+    def __init__(self, dtype: str | None, found: dict | None = None):
         self._dtype = dtype
-        self._found = {}
+        self._found = {} if found is None else found
 
     def __enter__(self):
         self._before = _current.rounded
         _current.rounded = None if self._dtype is None else self
+        return self
 
     def __exit__(self, *exc_info):
         _current.rounded = self._before
@@ -148,6 +154,14 @@ class Rounded:
                 found = self._found[id(parameter)] = cast(parameter, self._dtype)
         return found
 
+
+def _as_now() -> Rounded:
+    """A block that rounds as is done now, to the same tensors."""
+    now = _current.rounded
+    return Rounded(None) if now is None else Rounded(now._dtype, now._found)
+
+
+SURROUNDINGS.append(_as_now)
 
 _DATA, _NODE = Tensor.data, Tensor._node
 
@@ -201,7 +215,7 @@ def widened(value):
 
     Losses and metrics are computed so: their sums and logarithms need it.
     """
-    if _float_name(value.dtype) not in HALVES:
+    if not is_half(value.dtype):
         return value
     xp = backend.namespace(value.data if isinstance(value, Tensor) else value)
     space = differentiable(xp) if isinstance(value, Tensor) else xp

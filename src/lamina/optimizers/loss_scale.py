@@ -276,7 +276,7 @@ class LossScaleOptimizer(Optimizer):
     def __getattr__(self, name: str):
         """What is not there is the inner optimizer's: ``model.optimizer.beta_1``."""
         inner = vars(self).get("inner_optimizer")
-        if inner is None or name.startswith("_"):
+        if inner is None or name.startswith("__"):
             return object.__getattribute__(self, name)
         return getattr(inner, name)
 
