@@ -273,6 +273,33 @@ def test_probabilities_stay_float32(mixed, backend, name):
     np.testing.assert_allclose(found, exact if name == "softmax" else np.log(exact), 1e-5, 1e-6)
 
 
+NO_PLAIN_ONES = {"deserialize", "get", "glu", "serialize", "threshold"}
+ACTIVATIONS = sorted(set(lamina.activations.__all__) - NO_PLAIN_ONES)
+
+
+@pytest.mark.parametrize("fused", [False, True], ids=["alone", "in a dense layer"])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_and_their_slopes_are_near_those_of_float32(mixed, backend, name, fused):
+    policy, half = mixed
+    numbers = np.asarray([[-8.0, -3.0, -0.5, 0.25, 1.0, 4.0, 8.0, 0.0]], "float32")
+    found = []
+    for dtype in (policy, "float64"):
+        if fused:
+            layer = layers.Dense(8, name, kernel_initializer="identity", dtype=dtype)
+        else:
+            layer = layers.Activation(name, dtype=dtype)
+        x = lamina.Tensor(backend.asarray(numbers), requires_grad=True)
+        with lamina.use(str(backend.backend)):
+            out = layer(x)
+        weights = backend.asarray(np.linspace(1, 2, 8, dtype="float32")[None, :])
+        xp.sum(xp.astype(out, backend.xp.float32) * weights).backward()
+        found.append((as_numpy(backend, out), as_numpy(backend, x.grad)))
+        assert name_of(backend, x.grad) == "float32"
+    tolerance = 4e-3 if half == "float16" else 3e-2
+    for ours, exact in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, exact, rtol=tolerance, atol=tolerance)
+
+
 def test_losses_and_metrics_are_computed_in_float32():
     truth, outputs = np.zeros((1, 4096)), np.full((1, 4096), 16.0, "float16")
     loss = lamina.losses.MeanSquaredError()(truth, outputs)

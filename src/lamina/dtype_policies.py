@@ -3,6 +3,14 @@
 The two are the same but for mixed precision: computing in half precision is fast where the device
 has units for it, but a small step would be rounded away from a weight kept in it, so weights stay
 in float32 (Micikevicius et al., "Mixed precision training", 2018).
+
+    model = lamina.Sequential([...], dtype="mixed_float16")   # or for all models made from now on:
+    lamina.config.set_dtype_policy("mixed_float16")
+
+Where the casts are done stands in ``layers/_casting.py``; how gradients too small for float16 are
+kept from becoming 0, in ``optimizers/loss_scale.py``. The layers' results are float16 as in Keras,
+but for a softmax's, which stay float32; give a last layer of another kind, such as a sigmoid whose
+logarithm the loss takes, ``dtype="float32"``.
 """
 
 from lamina.errors import unknown

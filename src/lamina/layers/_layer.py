@@ -30,6 +30,9 @@ its backend and its dtype reach them, and each is told if it is training.
         def get_config(self):
             return {**super().get_config(), "units": self.units}
 
+Under a policy of mixed precision inputs, and parameters while ``call`` runs, are rounded for it; a
+class whose mathematics needs float32 all the same says ``stays_wide = True``.
+
 Numbers that a layer keeps from step to step, such as moving averages, are weights too, made with
 ``trainable=False`` and changed by ``add_update``: not within ``call``, but when the step is done.
 """
