@@ -44,6 +44,9 @@ class BackendUnderTest:
         return self.backend.to_numpy(array)
 
 
+under_test = functools.cache(BackendUnderTest)
+
+
 def chosen():
     """The names to run, in the order of `NAMES`.
 

@@ -40,7 +40,7 @@ def backend(request):
     reason = _backends.why_not(request.param)
     if reason is not None:
         _skip_or_fail(request.param, reason)
-    return _backends.BackendUnderTest(request.param)
+    return _backends.under_test(request.param)
 
 
 @pytest.fixture

@@ -64,6 +64,16 @@ def test_unet_gives_classes_for_every_pixel(backend):
         model(backend.asarray(np.zeros((1, 8, 10, 1), "float32")))
 
 
+def test_a_summary_shows_no_size_that_was_only_tried():
+    """Layers within layers too say None where the image may be of any size."""
+    lines = []
+    model = applications.UNet((None, 16, 3), filters=2, depth=1)
+    model.summary(print_fn=lines.append, expand_nested=True)
+    shapes = [line.split("(")[2].split(")")[0] for line in lines if line.startswith("│")]
+    ends = ["16, 2"] * 3 + ["8, 2"] + ["8, 4"] * 3 + ["16, 2", "16, 4"] + ["16, 2"] * 3
+    assert shapes == [f"None, None, {end}" for end in ends]
+
+
 def test_an_autoencoder_gives_images_back_through_few_numbers():
     lamina.utils.set_random_seed(0)
     rng = np.random.default_rng(0)

@@ -13,7 +13,7 @@ import pytest
 import lamina
 from lamina import backend as backends
 from lamina import config
-from lamina.backend import _backend, blas, memory, random, workers
+from lamina.backend import _backend, blas, random, workers
 from lamina.testing import assert_close
 
 strict = pytest.importorskip("array_api_strict")
@@ -174,60 +174,6 @@ def test_cupys_devices_go_by_number(fake_cupy):
     for wrong in ("cupy:2", "cupy:-1", "cupy:gpu"):
         with pytest.raises(ValueError, match=f"numbered 0 to 1 here, got '{wrong}'"):
             backends.get(wrong)
-
-
-class FakePool:
-    """CuPy's pool of blocks: so many bytes in use, so many free; told limits as they come."""
-
-    def __init__(self, used, free):
-        self.used, self.free, self.limits = used, free, []
-
-    def total_bytes(self):
-        return self.used + self.free
-
-    def free_all_blocks(self):
-        self.free = 0
-
-    def set_limit(self, size=None, fraction=None):
-        self.limits.append((size, fraction))
-
-
-@pytest.fixture
-def pool(fake_cupy):
-    device, pinned = FakePool(100, 28), FakePool(0, 5)
-    fake_cupy.get_default_memory_pool = lambda: device
-    fake_cupy.get_default_pinned_memory_pool = lambda: pinned
-    device.pinned = pinned
-    return device
-
-
-def test_memory_is_capped_on_the_device_that_is_named(fake_cupy, pool):
-    for limit in (1 << 30, 0.5, 1.0, None):
-        memory.set_limit(limit, "cupy:1")
-    assert pool.limits == [(1 << 30, None), (None, 0.5), (None, 1.0), (0, None)]
-    assert fake_cupy.cuda.Device.entered == [1] * 4
-
-
-@pytest.mark.parametrize("limit", [0, -1, 1.5, 0.0, "1GB", True, float("nan")])
-def test_a_limit_is_bytes_or_a_share(pool, limit):
-    with pytest.raises(ValueError, match="whole number of bytes, a share such as 0.5 .* got"):
-        memory.set_limit(limit)
-    assert pool.limits == []
-
-
-def test_host_memory_is_not_capped():
-    with pytest.raises(ValueError, match="capped on CuPy devices, got the backend numpy: use"):
-        memory.set_limit(0.5, "numpy")
-
-
-def test_memory_is_given_back_on_request(pool):
-    assert memory.free("cupy") == 28
-    assert memory.free("cupy") == 0
-    assert (pool.total_bytes(), pool.pinned.total_bytes()) == (100, 0)
-    assert memory.free() is None
-    array = np.ones(1 << 20)
-    assert memory.free("numpy") is None
-    assert array.sum() == 1 << 20
 
 
 def test_tf32_is_chosen_before_cupy_is_used(fake_cupy, monkeypatch):
@@ -471,6 +417,13 @@ def test_distributions():
     numbers = draw().integers(3, 6, n)
     assert set(numbers.tolist()) == {3, 4, 5} and numbers.dtype == np.int64
     assert sorted(draw().permutation(10).tolist()) == list(range(10))
+
+
+def test_a_truncated_normal_draws_again_only_what_lies_too_far():
+    z, t = draw().normal((50, 40)), draw().truncated_normal((50, 40))
+    far = abs(z) > 2
+    assert far.any() and np.array_equal(t[~far], z[~far]) and abs(t).max() <= 2
+    assert not np.isin(t[far], z).any()
 
 
 def test_a_random_seed_makes_the_seeds_that_follow_repeatable():

@@ -124,6 +124,52 @@ def test_mnist_convolution(needs, capsys):
     assert "Conv2D" in capsys.readouterr().out
 
 
+def test_resnet_overfit(capsys):
+    """ResNet-20 in its full width learns 64 images by heart, also as it is used afterwards."""
+    figures = load("resnet_overfit").main(verbose=0)
+    assert figures["loss"] < 1e-3
+    assert figures["accuracy"] == 1.0
+    assert "Learnt by heart." in capsys.readouterr().out
+
+
+def test_classics():
+    figures = load("classics").main(verbose=0)
+    assert figures["lenet5"] >= 0.95
+    assert figures["small_vgg"] >= 0.95
+
+
+def test_autoencoder(tmp_path, needs):
+    needs("mnist-t10k-images-idx3-ubyte.gz", "mnist-t10k-labels-idx1-ubyte.gz")
+    figures = load("autoencoder").main(out=tmp_path, verbose=0)
+    assert figures["network"] < 0.75 * figures["components"]
+    assert_pictures(tmp_path, ["autoencoder.png"])
+
+
+def test_principal_components_are_the_best_that_lines_can_do(monkeypatch):
+    example = load("autoencoder")
+    monkeypatch.setattr(example, "NUMBERS", 3)
+    x = np.random.default_rng(0).uniform(0.4, 0.6, size=(20, 3, 4, 1))
+    again = example.principal_components(x, x)
+    rest = np.linalg.svd(x.reshape(20, 12) - x.reshape(20, 12).mean(axis=0))[1][3:]
+    np.testing.assert_allclose(((x - again) ** 2).sum(), (rest**2).sum(), rtol=1e-10)
+
+
+def test_segment(tmp_path):
+    figures = load("segment").main(out=tmp_path, verbose=0)
+    assert figures["network"] > 0.68 and 0.4 < figures["by_brightness"] < 0.6
+    assert_pictures(tmp_path, ["segment.png"])
+
+
+def test_see_a_network(tmp_path, needs):
+    needs("mnist-t10k-images-idx3-ubyte.gz", "mnist-t10k-labels-idx1-ubyte.gz")
+    figures = load("see_a_network").main(out=tmp_path, verbose=0)
+    assert figures["accuracy"] >= 0.9
+    # what saliency names matters more than what it names for another digit
+    assert figures["own"] < figures["others"] - 0.06 and figures["others"] > 0.7
+    names = "confusion_matrix feature_maps filters grad_cam most_wrong saliency".split()
+    assert_pictures(tmp_path, [f"{name}.png" for name in names])
+
+
 def test_newton():
     figures = load("newton").main()
     assert figures["values"][0] == pytest.approx(24.2) and figures["values"][-1] < 1e-18
@@ -160,7 +206,7 @@ def test_gradient_penalty():
 
 
 BACKENDS_OF = """neuron by_hand house_prices xor digits newton least_squares derivatives physics
-gradient_penalty""".split()
+gradient_penalty resnet_overfit classics segment""".split()
 
 
 @pytest.mark.parametrize("name", BACKENDS_OF)

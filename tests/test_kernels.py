@@ -3,6 +3,9 @@
 A kernel without a case here fails the suite.
 """
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -313,3 +316,14 @@ def test_a_kernel_may_decline(monkeypatch):
         assert lamina.xp.sum(test_declined(x)).item() == 6.0
     finally:
         del KERNELS["test_declined"], OPS["test_declined"]
+
+
+def test_kernels_serve_whoever_calls_an_op_first():
+    """Also in a program that uses no layer, which would bring them along."""
+    program = (
+        "import sys; from lamina import ops, xp; before = 'lamina.kernels' in sys.modules; "
+        "ops.relu(xp.ones((2,))); print(before, 'lamina.kernels' in sys.modules, "
+        "sorted(ops._op.KERNELS['relu']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split(maxsplit=2) == ["False", "True", "['numpy']\n"], done

@@ -164,6 +164,24 @@ def test_the_devices_kernels_run_as_c(key, groups, compiled, monkeypatch):
         assert same_masks(compiled, key, number, 2 * count)
 
 
+def test_what_a_generator_does_on_cupy(compiled):
+    class Place(backends.Backend):
+        """CuPy's backend as far as drawing goes, over the stand-in's arrays."""
+
+        _library = compiled
+        scope = contextlib.nullcontext
+
+    place = Place("cupy", np)
+    for shape in SHAPES:
+        for dtype in ("float32", "float64"):
+            found = Generator(3).uniform(shape, -1.0, 2.0, dtype, place)
+            assert same_bits(found, Generator(3).uniform(shape, -1.0, 2.0, dtype))
+        for p in (0.0, 0.25, 0.5, 0.9, 1.0):
+            assert same_bits(
+                Generator(3).bernoulli(shape, p, place), Generator(3).bernoulli(shape, p)
+            )
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("key", KEYS)
 def test_the_devices_kernels_on_the_device(key):

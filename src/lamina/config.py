@@ -14,6 +14,7 @@ _tf32_is_settled = False
 _epsilon = 1e-7
 _workers = None
 _keep_memory = os.environ.get("LAMINA_KEEP_MEMORY", "1") != "0"
+_deterministic = os.environ.get("LAMINA_DETERMINISTIC", "1") != "0"
 
 
 def floatx() -> str:
@@ -155,6 +156,24 @@ def settle_tf32() -> None:
     _tf32_is_settled = True
 
 
+def deterministic() -> bool:
+    """Whether a run on a GPU repeats itself to the last bit, which it does unless told not to.
+
+    It concerns sums into places that are named by numbers: the derivatives of ``take``, of indexing
+    and, by them, of embeddings. In the order a device finds, by atomic additions, they are rounded
+    otherwise in every run. In a fixed order they take a sort of the numbers first, and every place
+    adds up its own values one by one, which is slow where most of them go to a few places. On a
+    CPU the order is fixed always.
+    """
+    return _deterministic
+
+
+def set_deterministic(deterministic: bool) -> None:
+    """Set :func:`deterministic`; ``LAMINA_DETERMINISTIC=0`` does so from outside."""
+    global _deterministic
+    _deterministic = bool(deterministic)
+
+
 def _checked_workers(count: int) -> int:
     if count < 1:
         raise ValueError(f"the number of workers must be at least 1, got {count}")
@@ -162,10 +181,12 @@ def _checked_workers(count: int) -> int:
 
 
 __all__ = [
+    "deterministic",
     "dtype_policy",
     "epsilon",
     "floatx",
     "keep_memory",
+    "set_deterministic",
     "set_dtype_policy",
     "set_epsilon",
     "set_floatx",

@@ -155,6 +155,7 @@ class _Check:
         self.f, self.values = f, values
         self.rtol, self.atol, self.eps = rtol, atol, eps
         self.stream = stream
+        self.drawn = {}
 
     def floats(self, out):
         """The floating-point leaves of a result."""
@@ -285,11 +286,15 @@ class _Check:
         return backend.of(x).asarray(numbers * 1j if which else numbers, x.dtype)
 
     def _random(self, like, *stream):
-        """Random numbers of the shape, dtype and device of ``like``."""
-        numbers = self._normal(like, *stream, 0)
-        if _kind(like) == "complex floating":
-            numbers = numbers + 1j * self._normal(like, *stream, 1)
-        return backend.of(like).asarray(numbers, like.dtype)
+        """Random numbers of the shape, dtype and device of ``like``, drawn once."""
+        key = (*stream, tuple(like.shape), like.dtype, backend.of(like))
+        found = self.drawn.get(key)
+        if found is None:
+            numbers = self._normal(like, *stream, 0)
+            if _kind(like) == "complex floating":
+                numbers = numbers + 1j * self._normal(like, *stream, 1)
+            found = self.drawn[key] = backend.of(like).asarray(numbers, like.dtype)
+        return found
 
     def _normal(self, like, *stream):
         generator = backend.random.Generator(*self.stream, *stream)

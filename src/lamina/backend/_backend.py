@@ -13,7 +13,7 @@ import os
 import numpy as np
 
 from lamina import config
-from lamina.backend import waits
+from lamina.backend import _cuda, waits
 from lamina.errors import unknown
 
 _NAMES = ("numpy", "cupy", "torch", "array_api_strict", "auto")
@@ -139,8 +139,8 @@ class Backend:
         """Bytes free on the device, or None where the library does not tell."""
         if self.name == "cupy":
             with self.scope():
-                pool = self._library.get_default_memory_pool()
-                return self._library.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
+                pool = self.library.get_default_memory_pool()
+                return self.library.cuda.runtime.memGetInfo()[0] + pool.free_bytes()
         return None
 
     def synchronize(self) -> None:
@@ -148,7 +148,7 @@ class Backend:
         if self.name == "cupy":
             self.device.synchronize()
         elif self.name == "torch" and str(self.device) != "cpu":
-            getattr(self._library, self.device.type).synchronize(self.device)
+            getattr(self.library, self.device.type).synchronize(self.device)
 
     def size_of(self, array) -> int:
         """The bytes that the elements of ``array`` take."""
@@ -160,10 +160,14 @@ class Backend:
 
         CuPy ignores ``device=`` in most creation functions and goes by the current device instead.
         """
-        return self.device if self.name == "cupy" else contextlib.nullcontext()
+        if self.name != "cupy":
+            return contextlib.nullcontext()
+        _cuda.check_process()
+        return self.device
 
     @property
-    def _library(self):
+    def library(self):
+        """The module of the array library itself."""
         return importlib.import_module(self.name)
 
 
@@ -194,12 +198,14 @@ def get(identifier=None) -> Backend:
         raise TypeError(f"a backend is named by a string such as 'numpy', got {identifier!r}")
     name, _, device_name = identifier.partition(":")
     if name == "auto":
-        name = "cupy" if _cuda_answers() else "numpy"
+        name = "cupy" if _cuda.answers() else "numpy"
     found = _backends.get((name, device_name))
     if found is None:
         found = _backends[name, device_name] = _open(name, device_name)
         if waits.watchers:  # its arrays, too
             waits.install()
+    elif name == "cupy":
+        _cuda.check_process()
     return found
 
 
@@ -348,38 +354,18 @@ def _open(name: str, device_name: str) -> Backend:
     return Backend(name, xp, device, device_name)
 
 
+def opened(name: str) -> list[Backend]:
+    """The backends of a library that were asked for so far."""
+    return [backend for (known, _), backend in tuple(_backends.items()) if known == name]
+
+
 def _open_cupy(device_name: str) -> Backend:
-    try:
-        cupy = importlib.import_module("cupy")
-    except ImportError as error:
-        raise RuntimeError(
-            "the backend 'cupy' needs CuPy and an NVIDIA driver, and CuPy does not import "
-            f"({error}): python -m lamina tells which of them is missing and what to install, "
-            "or use backend='numpy'"
-        ) from error
-    if not cupy.is_available():
-        raise RuntimeError(
-            "the backend 'cupy' needs a CUDA device, and none answers: run python -m lamina to "
-            "see why, or use backend='numpy' (or 'auto')"
-        )
-    count = cupy.cuda.runtime.getDeviceCount()
-    number = int(device_name) if device_name.isdecimal() else 0 if not device_name else -1
-    if not 0 <= number < count:
-        raise ValueError(
-            f"CUDA devices are numbered 0 to {count - 1} here, got 'cupy:{device_name}'"
-        )
+    cupy, device = _cuda.device(device_name)
     config.settle_tf32()
     xp = importlib.import_module("array_api_compat.cupy")
     _names[xp] = "cupy"
     _namespaces[cupy.ndarray] = xp
-    return Backend("cupy", xp, cupy.cuda.Device(number), device_name)
-
-
-def _cuda_answers() -> bool:
-    try:
-        return bool(importlib.import_module("cupy").is_available())
-    except ImportError:
-        return False
+    return Backend("cupy", xp, device, device_name)
 
 
 get("numpy")

@@ -1,4 +1,4 @@
-"""Memory: kept in the process for the next step, given back on request, and capped on a device.
+"""Memory: kept in the process so that a step reuses the last step's, given back, and limited.
 
 NumPy's large temporaries are mapped, zeroed by page faults and unmapped at every operation; for a
 training step that is the largest single cost. glibc keeps them when told to; other C libraries
@@ -8,7 +8,6 @@ keep them on their own or are left alone.
 import sys
 
 from lamina import config
-from lamina.backend import _backend
 
 # mallopt's parameters, from glibc's malloc.h
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
@@ -37,61 +36,58 @@ def keep() -> bool:
     return _done
 
 
-def free(backend=None) -> int | None:
-    """Give memory that is kept but not in use back to the device, or to the system.
+def give_back() -> None:
+    """Give memory that is kept but not in use back to the system, and to other programs.
 
-    Arrays that something still refers to stay, so drop models and results first.
-
-    Args:
-        backend: "cupy", "cupy:1", "numpy", ...; None is the one in use.
-
-    Returns:
-        the bytes given back on a CuPy device; None where the library does not tell.
+    The next step takes it anew, which costs time. It concerns the pools of CuPy, on every device in
+    use and for transfers, and what glibc keeps of the host's.
     """
-    place = _backend.get(backend)
-    if place.name == "cupy":
+    from lamina.backend import _backend
+
+    for place in _backend.opened("cupy"):
         with place.scope():
-            pool = place._library.get_default_memory_pool()
-            before = pool.total_bytes()
-            pool.free_all_blocks()
-            place._library.get_default_pinned_memory_pool().free_all_blocks()
-            return before - pool.total_bytes()
-    if place.name == "numpy" and sys.platform == "linux":
+            place.library.get_default_memory_pool().free_all_blocks()
+        place.library.get_default_pinned_memory_pool().free_all_blocks()
+    if sys.platform == "linux":
         import ctypes
 
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
-    return None
 
 
-def set_limit(limit, backend="cupy") -> None:
-    """Cap what this process may take of a CuPy device; beyond, training runs out of memory there.
+def limit(size: int | float | None, backend="cupy") -> None:
+    """Let CuPy take no more than so much memory of a device; beyond it, memory runs out.
 
     Args:
-        limit: bytes as a whole number; a share of the device's memory as a float from above 0 to 1;
-            None for no cap.
-        backend: the device: "cupy" or "cupy:1".
+        size: bytes, as a whole number; or a share of the device's memory, as a number above 0 up to
+            1; None lifts the limit. What is in use already stays.
+        backend: "cupy", "cupy:1", or a Backend.
 
     Raises:
-        ValueError: for a backend other than CuPy, and a limit that is neither.
+        ValueError: for another size, and for a backend that is not CuPy's.
+
+    Example:
+        >>> lamina.backend.memory.limit(4 * 2**30)  # 4 GiB
     """
+    from lamina.backend import _backend
+
     place = _backend.get(backend)
     if place.name != "cupy":
         raise ValueError(
-            f"memory is capped on CuPy devices, got the backend {place}: use backend='cupy', or "
-            "for host memory the system's own means, such as ulimit -v"
+            f"a limit of memory is for CuPy's devices, got the backend {place}: for the memory of "
+            "the host ask the system, for example with ulimit -v or resource.setrlimit"
         )
-    whole = isinstance(limit, int) and not isinstance(limit, bool) and limit > 0
-    share = isinstance(limit, float) and 0 < limit <= 1
-    if limit is not None and not whole and not share:
+    whole = isinstance(size, int) and not isinstance(size, bool) and size > 0
+    share = isinstance(size, float) and 0 < size <= 1
+    if not (size is None or whole or share):
         raise ValueError(
-            "a memory limit is a whole number of bytes, a share such as 0.5 of the device, or "
-            f"None, got {limit!r}"
+            "a limit of memory is a whole number of bytes, a share above 0 up to 1.0, or None, "
+            f"got {size!r}"
         )
     with place.scope():
-        pool = place._library.get_default_memory_pool()
+        pool = place.library.get_default_memory_pool()
         if share:
-            pool.set_limit(fraction=limit)
+            pool.set_limit(fraction=size)
         else:
-            pool.set_limit(size=limit or 0)  # CuPy's word for no limit
+            pool.set_limit(size=size or 0)  # CuPy's 0 is no limit

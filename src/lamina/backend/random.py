@@ -76,10 +76,12 @@ class Generator:
         exact, dtype = _kinds(dtype)
         draw = self._host()
         unit = np.asarray(draw.standard_normal(shape, exact))
-        far = np.abs(unit) > 2
-        while far.any():
-            unit[far] = draw.standard_normal(int(far.sum()), exact)
-            far = np.abs(unit) > 2
+        flat = unit.reshape(-1)
+        far = np.flatnonzero(np.abs(flat) > 2)
+        while far.size:
+            again = draw.standard_normal(far.size, exact)
+            flat[far] = again
+            far = far[np.abs(again) > 2]
         return _handed(_scaled(unit, mean, stddev), _HOST, None, dtype)
 
     def integers(self, low, high, shape=()) -> np.ndarray:
@@ -116,8 +118,9 @@ def _kinds(dtype):
 
 
 def _scaled(unit, mean, stddev):
-    kind = unit.dtype.type
-    return np.asarray(unit * kind(stddev) + kind(mean))
+    unit *= unit.dtype.type(stddev)
+    unit += unit.dtype.type(mean)
+    return unit
 
 
 def _handed(array, at: Backend, place: Backend | None, dtype=None):

@@ -29,9 +29,10 @@ class Dropout(Layer):
     def call(self, inputs, training=False):
         if not training or self.rate == 0:
             return inputs
-        kept = self._kept(inputs)
-        kept = self.backend.asarray(kept, self.backend.dtype_name(inputs.dtype))
-        return inputs * (kept * (1.0 / (1.0 - self.rate)))
+        kept, place = self._kept(inputs), self.backend
+        if not place.owns(inputs.data):
+            return inputs * kept  # raises, and names both places
+        return inputs * (place.xp.astype(kept, inputs.dtype) * (1.0 / (1.0 - self.rate)))
 
     def _kept(self, inputs):
         """Which inputs stay."""

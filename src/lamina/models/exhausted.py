@@ -2,6 +2,7 @@
 
 import traceback
 
+from lamina import backend
 from lamina.autograd import Parameter
 
 
@@ -15,6 +16,8 @@ def out_of_memory(error, model, rows: int, attempt) -> MemoryError:
     """
     told = str(error) if hasattr(error, "lamina_layer") else _in_derivative(error, model)
     _let_go(error)
+    if not model.backend.is_host:
+        backend.memory.give_back()  # in pieces of another size, it may do
     while rows > 1:
         rows //= 2
         try:

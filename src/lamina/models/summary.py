@@ -2,6 +2,8 @@
 
 import sys
 
+from lamina.layers import _inputs
+from lamina.layers._building import _ANY
 from lamina.models.progress import encodable
 
 ASCII = str.maketrans("┏┳┓┡╇┩└┴┘━─┃│", "+++++++++=-||")
@@ -17,9 +19,9 @@ def summary(model, line_length, expand_nested, show_trainable, layer_range) -> l
     """The lines of a table of the model's layers, their output shapes and parameters."""
     rows = []
     for layer in _range(model.layers, layer_range):
-        rows.append(_row(layer, 0))
+        rows.append(_row(layer, 0, layer._input_shape))
         if expand_nested:
-            rows += _inside(layer, 1, [layer])
+            rows += _inside(layer, 1, [layer], _shapes_inside(layer))
     titles = ["Layer (type)", "Output Shape", "Param #"]
     if show_trainable:
         titles.append("Trainable")
@@ -40,18 +42,47 @@ def summary(model, line_length, expand_nested, show_trainable, layer_range) -> l
     ]
 
 
-def _inside(layer, depth, seen) -> list:
+def _inside(layer, depth, seen, shapes) -> list:
     """Rows of the layers inside of ``layer``, each once, those inside of them below each."""
     rows = []
     for inner in layer.sublayers():
         if not any(inner is other for other in seen):
             seen.append(inner)
-            rows += [_row(inner, depth), *_inside(inner, depth + 1, seen)]
+            rows += [
+                _row(inner, depth, shapes[inner]),
+                *_inside(inner, depth + 1, seen, shapes),
+            ]
     return rows
 
 
-def _row(layer, depth):
-    shape = layer._input_shape and layer.compute_output_shape(layer._input_shape)
+def _shapes_inside(layer) -> dict:
+    """The input shapes of the layers inside, with None for axes that go by one of any length.
+
+    They were built for a trial's length, so two trials tell which these are.
+    """
+    inside = layer.layers_within()[1:]
+    shape = layer._input_shape
+    if shape is None or not any(None in one[1:] for one in _inputs.each(shape)):
+        return {one: one._input_shape for one in inside}
+    tried = []
+    for length in (_ANY, 2 * _ANY):
+        layer._shape_of_sample(shape, length)
+        tried.append([one._accepted for one in inside])
+    return {
+        one: one._input_shape if None in (a, b) else _common(one._input_shape, a, b)
+        for one, a, b in zip(inside, *tried, strict=True)
+    }
+
+
+def _common(built, a, b):
+    """What two inputs that a layer accepted have in common; of one they lack the batch."""
+    if _inputs.is_several(built):
+        return _inputs.of_samples(_inputs.common(a, b))
+    return (None, *_inputs.common(a, b))
+
+
+def _row(layer, depth, shape):
+    shape = shape and layer.compute_output_shape(shape)
     name = f"{'  ' * depth}{layer.name} ({type(layer).__name__})"
     count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
     return [name, "?" if shape is None else _shape(shape), count], layer

@@ -208,7 +208,7 @@ class Trainer(Compiled, OnBatch):
                 error,
                 self,
                 x.shape[0],
-                lambda rows: step.gradients(x[rows], y[rows], _rows(weights, rows)),
+                lambda rows: step.gradients(x[rows, ...], y[rows, ...], _rows(weights, rows)),
             )
             raise told from None
         loss = parts[0].loss
@@ -295,7 +295,7 @@ class Trainer(Compiled, OnBatch):
         try:
             return self._step.forward(x, y, weights)
         except MemoryError as error:
-            raise out_of_memory(error, self, x.shape[0], lambda rows: self(x[rows])) from None
+            raise out_of_memory(error, self, x.shape[0], lambda rows: self(x[rows, ...])) from None
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None, **old):
         """The model's outputs for ``x``, as one NumPy array.
@@ -345,7 +345,7 @@ class Trainer(Compiled, OnBatch):
         try:
             return outputs_of(self, x)
         except MemoryError as error:
-            raise out_of_memory(error, self, x.shape[0], lambda rows: self(x[rows])) from None
+            raise out_of_memory(error, self, x.shape[0], lambda rows: self(x[rows, ...])) from None
 
 
 class _Workers:
@@ -362,7 +362,7 @@ def _steps(method: str, name: str, value) -> int | None:
 
 
 def _rows(weights, rows):
-    return None if weights is None else weights[rows]
+    return None if weights is None else weights[rows, ...]
 
 
 def _is_due(epoch: int, frequency) -> bool:

@@ -11,6 +11,7 @@ express: a raw implementation with rules of its own.
 """
 
 import functools
+import importlib
 
 from lamina import backend
 from lamina.autograd import _debug, differentiable, vertex_of
@@ -23,6 +24,19 @@ from lamina.autograd._tensor import Tensor
 OPS: dict[str, object] = {}
 KERNELS: dict[str, dict[str, object]] = {}
 """Kernels by op and namespace; "portable" serves every namespace that has none of its own."""
+
+
+class _Room:
+    """The room of kernels, which stands on this one: opened when an op is first called."""
+
+    open = False
+
+    def enter(self) -> None:
+        self.open = True
+        importlib.import_module("lamina.kernels")
+
+
+_room = _Room()
 
 
 def op(definition):
@@ -58,6 +72,8 @@ def op(definition):
         if xp is None:
             xp = backend.get().xp
         record = tracked and mode.enabled
+        if not kernels and not _room.open:
+            _room.enter()
         fast = (kernels.get(backend.name(xp)) or kernels.get("portable")) if kernels else None
         if option_defaults:
             settings = {**option_defaults, **settings}

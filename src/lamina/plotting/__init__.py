@@ -17,16 +17,25 @@ A newcomer may add a picture: one file, one function, drawn with the help of ``_
 from lamina.plotting.activation import activation
 from lamina.plotting.confusion_matrix import confusion_counts, confusion_matrix
 from lamina.plotting.decision_boundary import decision_boundary
+from lamina.plotting.feature_maps import feature_maps
+from lamina.plotting.filters import filters
+from lamina.plotting.heat import grad_cam, saliency
 from lamina.plotting.history import history
 from lamina.plotting.images import images
+from lamina.plotting.most_wrong import most_wrong
 
 __all__ = [
     "activation",
     "confusion_counts",
     "confusion_matrix",
     "decision_boundary",
+    "feature_maps",
+    "filters",
+    "grad_cam",
     "history",
     "images",
+    "most_wrong",
+    "saliency",
 ]
 
 

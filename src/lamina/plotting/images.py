@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LONG_SIDE = 1.25
 LINE = 0.2
+LARGEST, SMALLEST = 9.0, 5.0
+POINTS_PER_INCH, EMS = 72, 0.6  # a letter is so many times as wide as the font is high
 
 
 def images(
@@ -68,21 +70,29 @@ def images(
             )
     lines = 0 if titles is None else max(str(title).count("\n") + 1 for title in titles)
     inch = LONG_SIDE / max(height, width)
+    wide = inch * width + 0.1
     figure, axes = panels(
         count,
         ax,
         columns=columns or math.ceil(math.sqrt(count)),
-        size=(inch * width + 0.1, inch * height + 0.1 + LINE * lines),
+        size=(wide, inch * height + 0.1 + LINE * lines),
     )
+    fontsize = _fontsize(titles, wide)
     low, high = _range(pictures)
     if pictures.ndim == 4:
         pictures, low, high = np.clip((pictures - low) / (high - low), 0, 1), 0, 1
     for index, axis in enumerate(axes):
         axis.imshow(pictures[index], cmap=cmap or "gray", vmin=low, vmax=high)
         if titles is not None:
-            axis.set_title(str(titles[index]), fontsize=9, pad=3)
+            axis.set_title(str(titles[index]), fontsize=fontsize, pad=3)
         _frame(axis, marked=chosen is not None and bool(chosen[index]))
     return save(figure, path)
+
+
+def _fontsize(titles: Sequence[Any] | None, wide: float) -> float:
+    """What the longest line needs to fit above an image ``wide`` inches wide, if it can be read."""
+    longest = max((len(line) for t in titles or () for line in str(t).split("\n")), default=1)
+    return min(LARGEST, max(SMALLEST, POINTS_PER_INCH * wide / (EMS * max(longest, 1))))
 
 
 def _pictures(x: Any) -> np.ndarray:
