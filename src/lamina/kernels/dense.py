@@ -17,7 +17,7 @@ def dense(xp, needs, x, w, bias, *, activation):
     pair = FUSED.get(activation)
     if x.ndim == 1 or pair is None:
         return NotImplemented
-    if x.dtype.char == "e":
+    if x.itemsize == 2 and x.dtype == np.float16:
         return _of_halves(xp, needs, (x, w, bias), activation)
     forward, backward = pair
     bent = activation != "linear"

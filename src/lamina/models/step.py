@@ -110,8 +110,7 @@ class Step:
         """
         rows = x.shape[0]
         optimizer = self.model.optimizer
-        scales = optimizer is not None and optimizer.scales_loss
-        self._scales = optimizer.scale_loss if scales else None
+        self._scales = optimizer.scale_loss if optimizer.scales_loss else None
         total = None if weights is None and not self._masks else self._total(y, weights)
         plan = self._cuts.get(rows)
         if plan is None:
@@ -220,7 +219,9 @@ class Step:
         values, part.outputs, pullback = run
         seed = self._seed(values, y, part.rows, rows, weights, total)
         part.loss = _weighted_sum(values, seed)
-        part.gradients = chain.gradients(kept, pullback, self._scaled(seed))
+        if self._scales is not None:
+            seed = self._scales(seed)
+        part.gradients = chain.gradients(kept, pullback, seed)
         part.has_added, part.updates = False, ()
         return True
 

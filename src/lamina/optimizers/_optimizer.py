@@ -260,7 +260,7 @@ class Optimizer:
         gradients, parameters = zip(*grads_and_vars, strict=True)
         self.apply(list(gradients), parameters)
 
-    def apply_shards(self, shards: Sequence[Sequence], workers=None) -> None:
+    def apply_shards(self, shards: Sequence[Sequence], workers=None, step=None) -> None:
         """Do one step with the sum of several lists of gradients, added in their order.
 
         Args:
@@ -268,13 +268,9 @@ class Optimizer:
             workers: threads to share the work in host memory: None for the calling thread alone, a
                 number, or an object whose ``map_blocks(function, n)`` calls ``function(i)`` for i
                 below n and waits. The result does not depend on it.
+            step: what is done, in place of the step itself, with the gradients, checked and
+                gathered: a function of their lists.
         """
-        shards = self._ready(shards)
-        if shards is not None:
-            self._step(shards, workers)
-
-    def _ready(self, shards):
-        """Gradients, checked, for a step to be done now; None where they are held back."""
         layout = self._layout or self._built_layout()
         complete = layout.check(shards)
         if layout.rebound():
@@ -284,22 +280,21 @@ class Optimizer:
         if self.gradient_accumulation_steps is not None:
             shards = self._accumulator.add(shards)
             if shards is None:
-                return None
+                return
         elif not complete:
             shards = [summed(shards)]
         if not complete and all(g is None for g in shards[0]):
             raise ValueError("no parameter received a gradient: does the loss depend on any?")
-        return shards
-
-    def _clipped(self, shards):
-        """What to sum, and factors that bring the sums down to the norms asked for, or None."""
-        if self.clipnorm is None and self.global_clipnorm is None:
-            return shards, None
-        total = summed(shards)
-        return [total], norm_factors(total, self.clipnorm, self.global_clipnorm)
+        if step is not None:
+            step(shards)
+        else:
+            self._step(shards, workers)
 
     def _step(self, shards, workers) -> None:
-        shards, factors = self._clipped(shards)
+        factors = None
+        if self.clipnorm is not None or self.global_clipnorm is not None:
+            shards = [summed(shards)]
+            factors = norm_factors(shards[0], self.clipnorm, self.global_clipnorm)
         rate = self._learning_rate
         if callable(rate):
             rate = float(rate(self.iterations))

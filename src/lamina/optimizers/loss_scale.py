@@ -6,10 +6,11 @@ memory looking costs nothing, so there a step that is skipped is not computed.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from lamina import backend
 from lamina.optimizers import _options
-from lamina.optimizers._gradients import summed, unscaled
+from lamina.optimizers._gradients import norm_factors, summed, unscaled
 from lamina.optimizers._optimizer import Optimizer
 
 _LEAST, _MOST = 2.0**-126, 2.0**127  # beyond, the scale or its reciprocal were no float32
@@ -126,16 +127,18 @@ class LossScaleOptimizer(Optimizer):
             self._settle()
             self._set_arrays(self._place.scalar(self._scale), self._place.scalar(self._counter))
 
-    def apply_shards(self, shards: Sequence[Sequence], workers=None) -> None:
+    def apply_shards(self, shards: Sequence[Sequence], workers=None, step=None) -> None:
         """Do one step, or skip it, with the sum of several lists of gradients of the scaled loss.
 
         Args:
-            shards, workers: as in ``Optimizer.apply_shards``.
+            shards, workers, step: as in ``Optimizer.apply_shards``.
         """
         inner = self.inner_optimizer
-        shards = inner._ready(shards)
-        if shards is None:
-            return
+        inner.apply_shards(shards, workers, step or partial(self._step, workers=workers))
+
+    def _step(self, shards, workers) -> None:
+        """A step with gathered gradients of the scaled loss, if they are finite."""
+        inner = self.inner_optimizer
         if self._scale is None:
             self.build(inner._layout.parameters)
         total = summed(shards)
@@ -157,8 +160,8 @@ class LossScaleOptimizer(Optimizer):
         layout = inner._layout
         before = layout.values()
         held = [(p, p.data) for p in inner._constrained]
-        shards, factors = inner._clipped([gradients])
-        layout.step(self._done + 1, self._rate(xp), shards, factors, None)
+        factors = norm_factors(gradients, inner.clipnorm, inner.global_clipnorm)
+        layout.step(self._done + 1, self._rate(xp), [gradients], factors, None)
         layout.keep_where(finite, before)
         for p, data in held:
             p.data = xp.where(finite, p.constraint(p.data), data)
