@@ -258,7 +258,10 @@ def test_what_half_precision_would_spoil_is_computed_wide():
     tall = np.full((1, 40, 40, 1), 60.0, "float32")  # the sum is no float16
     assert layers.GlobalAveragePooling2D(dtype="mixed_float16")(tall).data.item() == 60.0
     scale = layers.Normalization(mean=1e6, variance=1e4, dtype="mixed_float16")
-    assert scale(np.asarray([[1e6 + 100]], "float32")).data.item() == 1.0
+    x = np.asarray([[1e6 + 100]], "float32")
+    assert scale(x).data.item() == 1.0
+    model = lamina.Sequential([layers.Input((1,)), scale], dtype="mixed_float16")
+    assert model.predict(x, verbose=0).item() == 1.0
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
