@@ -31,6 +31,7 @@ PARTS = (
 RANKS = {
     "errors": 0,
     "config": 0,
+    "dtype_policies": 0,
     "registry": 0,
     "backend": 1,
     "autograd": 2,

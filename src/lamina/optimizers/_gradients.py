@@ -15,7 +15,12 @@ def summed(shards):
     return total
 
 
-def norm_factors(gradients, clipnorm: float | None, global_clipnorm: float | None) -> list:
+def unscaled(gradients, scale) -> list:
+    """Each gradient divided by a number or an array without axes; None stays None."""
+    return [None if g is None else g / scale for g in gradients]
+
+
+def norm_factors(gradients, clipnorm: float | None, global_clipnorm: float | None):
     """What scales gradients down to a norm: ``limit / max(norm, limit)``, None for None.
 
     Args:
@@ -24,11 +29,13 @@ def norm_factors(gradients, clipnorm: float | None, global_clipnorm: float | Non
         global_clipnorm: the limit of the norm of all of them together, where ``clipnorm`` is None.
 
     Returns:
-        0-d arrays, one for each gradient, on the gradients' device.
+        0-d arrays, one for each gradient, on the gradients' device; None where there is no limit.
 
     Pascanu, Mikolov and Bengio, 2013, "On the difficulty of training recurrent neural networks",
     Algorithm 1.
     """
+    if clipnorm is None and global_clipnorm is None:
+        return None
     present = [g for g in gradients if g is not None]
     if not present:
         return list(gradients)
