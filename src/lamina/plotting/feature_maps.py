@@ -11,7 +11,7 @@ from lamina import explain
 from lamina.layers._convolution import Convolution
 from lamina.layers._options import whole_number
 from lamina.layers.pooling import _Pooling
-from lamina.plotting._figure import panels, save
+from lamina.plotting._figure import panels, require_finite, save
 from lamina.plotting._looked_at import batch_of, pictures_of
 from lamina.plotting._sheet import draw_sheet
 
@@ -51,7 +51,8 @@ def feature_maps(
 
     Raises:
         ValueError: for more than one image or one of another shape, a layer that the model has not
-            or that gives no maps, and a model without convolution or pooling.
+            or that gives no maps or such as are not finite, and a model without convolution or
+            pooling.
 
     Example:
         >>> plotting.feature_maps(model, x_test[0], path="maps.png")
@@ -98,6 +99,8 @@ def _rows(model: Any, x: np.ndarray, layers: Any) -> list[tuple[str, np.ndarray]
         given = {path: out for path, out in ran.items() if path in layers}
     else:
         given = explain.layer_outputs(model, x, layers)
+    if not given:
+        raise ValueError("feature_maps draws one layer or more, got none: name them, or pass None")
     rows = []
     for path, out in given.items():
         _, layer = found(model, path)
@@ -107,6 +110,7 @@ def _rows(model: Any, x: np.ndarray, layers: Any) -> list[tuple[str, np.ndarray]
                 f"feature_maps draws layers that give images, (batch, height, width, channels), "
                 f"and {layer} gives {shape}: leave it out"
             )
+        require_finite(out, f"what {layer} gives")
         shape = " x ".join(map(str, out.shape[1:]))
         maps = np.moveaxis(out[0], channel_axis_of_maps(model, layer, 4) - 1, 0)
         rows.append((f"{path} ({type(layer).__name__}), {shape}", maps))

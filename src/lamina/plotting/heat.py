@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamina import explain
-from lamina.plotting._figure import panels, save
+from lamina.plotting._figure import panels, require_finite, save
 from lamina.plotting._looked_at import batch_of, pictures_of
 from lamina.plotting._sheet import bare
 
@@ -117,6 +117,7 @@ def _said(score: Any) -> list[str]:
 
 
 def _draw(pictures: np.ndarray, heat: np.ndarray, names: list[str], what: str, ax: Any) -> Figure:
+    require_finite(heat, what)
     high, wide = pictures.shape[1:3]
     inch = SIDE / max(high, wide)
     size = (inch * wide + 0.1, inch * high + 0.25)
