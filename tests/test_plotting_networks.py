@@ -210,6 +210,9 @@ class TestFeatureMaps:
             plotting.feature_maps(model, X[0], ["first", "end"])
         with pytest.raises(ValueError, match="did you mean 'pool'"):
             plotting.feature_maps(model, X[0], ["poool"])
+        signals = [layers.Input((12,)), layers.Reshape((3, 4, 1)), layers.Conv2D(2, 2)]
+        with pytest.raises(ValueError, match=r"draws images.*: lamina.explain.layer_outputs gives"):
+            plotting.feature_maps(lamina.Sequential(signals), np.ones(12))
         with pytest.raises(ValueError, match="one layer or more, got none"):
             plotting.feature_maps(model, X[0], [])
         with pytest.raises(ValueError, match="has none: name the layers to draw"):
@@ -369,6 +372,10 @@ class TestMostWrong:
             plotting.most_wrong(model, x, ["cat", "dog", "cat"])
         with pytest.raises(ValueError, match="a name for each of 3 classes, got 2"):
             plotting.most_wrong(model, x, [0, 1, 2], class_names=["a", "b"])
+        flat = lamina.Sequential([layers.Input((5,)), layers.Dense(2)])
+        wrong = 1 - flat.predict(np.ones((1, 5)), verbose=0).argmax(axis=1)
+        with pytest.raises(ValueError, match=r"draws images, .*\(5,\): model.predict gives"):
+            plotting.most_wrong(flat, np.ones((1, 5)), wrong)
         unet = applications.UNet((8, 8, 1), filters=2, depth=1)
         with pytest.raises(ValueError, match=r"scores \(batch, classes\), got \(3, 8, 8, 2\)"):
             plotting.most_wrong(unet, np.ones((3, 8, 8, 1)), [0, 1, 1])

@@ -66,7 +66,7 @@ def feature_maps(
     up = max(maps.shape[1] / maps.shape[2] for _, maps in rows)
     size = (INCH * max(most, 4) + 0.2, INCH * up + 0.32)
     figure, axes = panels(1 + len(rows), ax, size=size)
-    picture = pictures_of(model, x, "feature maps")
+    picture = pictures_of(model, x, "feature_maps", "lamina.explain.layer_outputs")
     draw_sheet(axes[0], picture, most, cmap="gray", vmin=0, vmax=1)
     axes[0].set_title("image", fontsize=9, loc="left", pad=3)
     for axis, (title, maps) in zip(axes[1:], rows, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -50,11 +51,7 @@ def saliency(
 
     Source: Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks", 2013, section 3.
     """
-    x = batch_of(model, image, "saliency")
-    pictures = pictures_of(model, x, "saliency")
-    names, classes = _named(model, x, class_)
-    heat = explain.saliency(model, x, classes)
-    return save(_draw(pictures, heat, names, "saliency", ax), path)
+    return _drawn(model, image, class_, explain.saliency, "saliency", ax, path)
 
 
 def grad_cam(
@@ -88,11 +85,20 @@ def grad_cam(
     Source: Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based
     localization", 2017, equations 1 and 2.
     """
-    x = batch_of(model, image, "grad cam")
-    pictures = pictures_of(model, x, "grad cam")
+    heat_of = partial(explain.grad_cam, layer=layer)
+    return _drawn(model, image, class_, heat_of, "Grad-CAM", ax, path)
+
+
+def _drawn(
+    model: Any, image: Any, class_: Any, heat_of: Any, what: str, ax: Any, path: Any
+) -> Figure:
+    """The picture of one function of ``explain``, ``heat_of``, which is called ``what``."""
+    x = batch_of(model, image, what)
+    pictures = pictures_of(model, x, what)
     names, classes = _named(model, x, class_)
-    heat = explain.grad_cam(model, x, classes, layer)
-    return save(_draw(pictures, heat, names, "Grad-CAM", ax), path)
+    heat = heat_of(model, x, classes)
+    require_finite(heat, what)
+    return save(_draw(pictures, heat, names, what, ax), path)
 
 
 def _named(model: Any, x: np.ndarray, class_: Any) -> tuple[list[str], list[int]]:
@@ -117,7 +123,6 @@ def _said(score: Any) -> list[str]:
 
 
 def _draw(pictures: np.ndarray, heat: np.ndarray, names: list[str], what: str, ax: Any) -> Figure:
-    require_finite(heat, what)
     high, wide = pictures.shape[1:3]
     inch = SIDE / max(high, wide)
     size = (inch * wide + 0.1, inch * high + 0.25)

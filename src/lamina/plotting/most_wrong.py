@@ -73,7 +73,7 @@ def most_wrong(
     if not len(chosen):
         return save(_none(len(x), ax), path)
     titles = [f"{_pair(true[i], read[i], class_names)}\n{own[i]:.1%}" for i in chosen]
-    pictures = pictures_of(model, x[chosen], "most wrong images")
+    pictures = pictures_of(model, x[chosen], "most_wrong", "model.predict")
     return images(pictures, titles=titles, columns=columns, cmap=cmap, ax=ax, path=path)
 
 
