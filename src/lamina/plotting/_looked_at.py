@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.explain._axes import channel_axis
 from lamina.plotting._figure import host, require_finite
 
 
@@ -41,8 +42,6 @@ def pictures_of(
     Raises:
         ValueError: where they are no images; ``numbers`` is what serves those.
     """
-    from lamina.explain._axes import channel_axis
-
     axis = channel_axis(model, images.ndim)
     if axis is not None:
         images = np.moveaxis(images, axis, -1)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamina import explain
+from lamina.explain._axes import channel_axis_of_maps
+from lamina.explain._inside import found, paths
 from lamina.layers._convolution import Convolution
 from lamina.layers._options import whole_number
 from lamina.layers.pooling import _Pooling
@@ -83,9 +85,6 @@ def feature_maps(
 
 def _rows(model: Any, x: np.ndarray, layers: Any) -> list[tuple[str, np.ndarray]]:
     """The title and the maps (count, height, width) of each layer."""
-    from lamina.explain._axes import channel_axis_of_maps
-    from lamina.explain._inside import found, paths
-
     if layers is None:
         known = paths(model)
         layers = [p for p, one in known.items()

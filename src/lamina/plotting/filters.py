@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lamina.explain._inside import found
+from lamina.layers import Conv2DTranspose, DepthwiseConv2D, Layer, SeparableConv2D
 from lamina.layers._convolution import Convolution
 from lamina.layers._options import whole_number
 from lamina.plotting._figure import host, panels, require_finite, save
@@ -103,9 +105,6 @@ def _title(layer: Any, total: int, drawn: int, channels: int, shown: np.ndarray)
 
 def _convolution(layer_or_model: Any, layer: Any) -> Any:
     """The convolution to draw."""
-    from lamina.explain._inside import found
-    from lamina.layers import Layer
-
     if not isinstance(layer_or_model, Layer):
         raise TypeError(f"filters expects a layer or a model, got {type(layer_or_model).__name__}")
     if layer is not None:
@@ -130,8 +129,6 @@ def _draws(layer: Any) -> bool:
 
 def _kernels(layer: Any) -> np.ndarray:
     """The kernels as (filters, height, width, channels)."""
-    from lamina.layers import Conv2DTranspose, DepthwiseConv2D, SeparableConv2D
-
     if isinstance(layer, DepthwiseConv2D | SeparableConv2D):
         name = "kernel" if isinstance(layer, DepthwiseConv2D) else "depthwise_kernel"
         kernel = host(getattr(layer, name))  # (height, width, channels, multiplier)

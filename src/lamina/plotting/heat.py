@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamina import explain
+from lamina.explain._inside import batch
+from lamina.explain._score import Score
 from lamina.plotting._figure import panels, require_finite, save
 from lamina.plotting._looked_at import batch_of, pictures_of
 from lamina.plotting._sheet import bare
@@ -103,14 +105,11 @@ def _drawn(
 
 def _named(model: Any, x: np.ndarray, class_: Any) -> tuple[list[str], list[int]]:
     """What is said of each image, and the class that is explained."""
-    from lamina.explain._inside import batch
-    from lamina.explain._score import Score
-
     score = Score(model, batch(model, x), class_)
     return [f"class {one}, {how}" for one, how in zip(score.classes, _said(score))], score.classes
 
 
-def _said(score: Any) -> list[str]:
+def _said(score: Score) -> list[str]:
     """What the model says of each image's class, as far as it says it in probabilities."""
     rows = score.outputs
     if rows.shape[1] == 1:
