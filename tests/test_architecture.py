@@ -31,6 +31,7 @@ PARTS = (
 RANKS = {
     "errors": 0,
     "config": 0,
+    "dtype_policies": 0,
     "registry": 0,
     "backend": 1,
     "autograd": 2,
@@ -67,7 +68,7 @@ HEAVY = {*ARRAY_LIBRARIES, "h5py", "matplotlib", "onnx", "pandas", "scipy", "skl
 HEAVY_AT_ONCE = {("plotting", "matplotlib")}
 
 LONGEST_FILE = 400
-LARGEST_WHEEL = 500_000
+LARGEST_WHEEL = 600_000
 
 
 def room_of(path):

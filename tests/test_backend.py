@@ -176,6 +176,20 @@ def test_cupys_devices_go_by_number(fake_cupy):
             backends.get(wrong)
 
 
+def test_tf32_is_chosen_before_cupy_is_used(fake_cupy, monkeypatch):
+    monkeypatch.setattr(config, "_tf32_is_settled", False)
+    monkeypatch.setenv("CUPY_TF32", "0")
+    assert not config.tf32()
+    config.set_tf32(True)
+    assert os.environ["CUPY_TF32"] == "1"
+    assert config.tf32()
+    backends.get("cupy")
+    config.set_tf32(True)  # as it is
+    with pytest.raises(RuntimeError, match=r"set_tf32\(False\) must come before .*CUPY_TF32=0"):
+        config.set_tf32(False)
+    assert config.tf32()
+
+
 # ---- arrays -----------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import lamina
 from lamina import config
+from lamina.backend import diagnose
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "examples"
@@ -124,9 +125,10 @@ def test_mnist_convolution(needs, capsys):
     assert "Conv2D" in capsys.readouterr().out
 
 
-def test_resnet_overfit(capsys):
-    """ResNet-20 in its full width learns 64 images by heart, also as it is used afterwards."""
-    figures = load("resnet_overfit").main(verbose=0)
+@pytest.mark.parametrize("resnet18", [False, True])
+def test_resnet_overfit(resnet18, capsys):
+    """In its full width each learns 64 images by heart, also as it is used afterwards."""
+    figures = load("resnet_overfit").main(resnet18=resnet18, verbose=0)
     assert figures["loss"] < 1e-3
     assert figures["accuracy"] == 1.0
     assert "Learnt by heart." in capsys.readouterr().out
@@ -234,9 +236,9 @@ def test_from_the_command_line(tmp_path, monkeypatch, capsys):
     assert "xor.png" in capsys.readouterr().out
 
 
-def test_notebook():
-    """Every cell runs, in order, in one namespace; none brings outputs along."""
-    notebook = json.loads((FOLDER / "first_network.ipynb").read_text(encoding="utf-8"))
+def run_notebook(name):
+    """Run every cell, in order, in one namespace, and return it; none brings outputs along."""
+    notebook = json.loads((FOLDER / name).read_text(encoding="utf-8"))
     assert notebook["nbformat"] == 4
     namespace = {"__name__": "__main__"}
     for cell in notebook["cells"]:
@@ -244,9 +246,31 @@ def test_notebook():
             assert cell["outputs"] == []
             assert cell["execution_count"] is None
             exec(compile("".join(cell["source"]), cell["id"], "exec"), namespace)
+    return namespace
+
+
+def test_first_notebook():
+    namespace = run_notebook("first_network.ipynb")
     assert namespace["accuracy"] > 0.95
     answers = namespace["model"].predict(namespace["x"], verbose=0)[:, 0]
     assert [round(float(answer)) for answer in answers] == [0, 1, 1, 0]
+
+
+def test_colab_notebook(needs, monkeypatch, capsys):
+    needs("mnist-t10k-images-idx3-ubyte.gz", "mnist-t10k-labels-idx1-ubyte.gz")
+
+    def install(*arguments, **how):
+        raise AssertionError("lamina is there, so nothing is to be installed")
+
+    monkeypatch.setattr("subprocess.run", install)
+    monkeypatch.setattr(diagnose._nvidia, "_smi", lambda *arguments: "")
+    namespace = run_notebook("colab.ipynb")
+    assert namespace["accuracy"] > 0.94
+    text = capsys.readouterr().out
+    place = namespace["model"].backend
+    assert f'backend="auto" is {place.name!r} here' in text
+    assert f"On {place} it reads {namespace['accuracy']:.2%} of the digits" in text
+    assert f"one step on {place}, 64 samples" in text
 
 
 def test_index_names_every_example():

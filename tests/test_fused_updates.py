@@ -77,10 +77,57 @@ def test_adam_takes_13_calls_and_norms_of_each_gradient_one_more_each():
     assert each.total() == 13 + 6  # stack, sqrt, clip, quotient; concat, product
 
 
+def test_gradients_are_held_back_in_as_many_calls_for_2_parameters_as_for_40():
+    made = []
+    for count in (2, 40):
+        params, home = parameters(count), backends.get(PLACE)
+        optimizer = optimizers.Adam(gradient_accumulation_steps=3)
+        optimizer.build(params)
+        grads = [home.asarray(RNG.normal(size=p.shape), "float32") for p in params]
+        for _ in range(3):
+            optimizer.apply(grads)
+        made.append(collections.Counter())
+        with backends.calls.counting(home, lambda name: made[-1].update([name])):
+            for _ in range(3):
+                optimizer.apply(grads)
+    assert made[0] == made[1]
+    assert made[1].total() == 13 + 3 + 2 + 1  # Adam; joined, added, divided
+
+
+def test_what_is_held_back_is_the_same_whether_or_not_as_one():
+    """Bit for bit, also where a gradient is missing half way, and through a saved state."""
+
+    def run(how):
+        rng, home = np.random.default_rng(3), backends.get(PLACE)
+        params = [lamina.Parameter(home.asarray(rng.normal(size=s), "float32")) for s in SHAPES]
+        optimizer = optimizers.Adam(0.1, gradient_accumulation_steps=3)
+        optimizer.build(params)
+        for call in range(9):
+            grads = [home.asarray(rng.normal(size=s), "float32") for s in SHAPES]
+            if call == 4:
+                grads[1] = None
+            optimizer.apply(grads)
+            if how == "looked at":
+                assert optimizer.state()["held_calls"] == (call + 1) % 3
+            if how == "saved" and call in (0, 3, 4, 7):
+                state, optimizer = optimizer.state(), optimizers.Adam(
+                    0.1, gradient_accumulation_steps=3
+                )  # fmt: skip
+                optimizer.build(params)
+                optimizer.set_state(state)
+        return [home.to_numpy(p.data) for p in params]
+
+    SHAPES = [(3, 2), (4,), (2, 2, 2)]
+    expected = run("plainly")
+    for how in ("looked at", "saved"):
+        for a, b in zip(run(how), expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 # ---- the kernel ---------------------------------------------------------------------------------
 
 
-def in_python(text, slots, numbers):
+def in_python(text, slots, told, numbers):
     """A kernel that runs its text line by line as Python, on arrays of any library."""
 
     def kernel(p, g, *rest):
@@ -88,6 +135,7 @@ def in_python(text, slots, numbers):
         scope = {
             "T": lambda value: value,
             "exp": xp.exp,
+            "expm1": xp.expm1,
             "fabs": xp.abs,
             "larger": lambda a, b: xp.where((a > b) | (a != a), a, b),
             "p": p,
@@ -95,7 +143,8 @@ def in_python(text, slots, numbers):
             "smaller": lambda a, b: xp.where((a < b) | (a != a), a, b),
             "sqrt": xp.sqrt,
         }
-        names = [f"a{k}" for k in range(slots)] + [f"c{k}" for k in range(numbers)]
+        counts = {"a": slots, "d": told, "c": numbers}
+        names = [f"{letter}{k}" for letter, count in counts.items() for k in range(count)]
         scope |= dict(zip(names, rest, strict=True))
         for line in text.splitlines():
             exec(line.removeprefix("const T ").removesuffix(";"), scope)
@@ -151,7 +200,7 @@ def test_the_kernel_is_the_rule_to_the_last_bit(rule, around, request):
 @pytest.mark.parametrize("rule", RULES)
 def test_a_fused_step_is_two_launches_for_any_number_of_parameters(rule, monkeypatch):
     monkeypatch.setitem(FUSED, "array_api_strict", fused_updates.fused)
-    silent = lambda text, slots, numbers: lambda p, g, *rest: (p, *rest[:slots])
+    silent = lambda text, slots, told, numbers: lambda p, g, *rest: (p, *rest[:slots])
     monkeypatch.setattr(fused_updates, "_kernel", silent)
     for count in (2, 40):
         made = calls_of_a_step(RULES[rule](weight_decay=0.1, clipvalue=0.5, use_ema=True), count)
@@ -197,6 +246,46 @@ def test_rules_of_ones_own_are_written_or_else_done_as_they_stand(make, request)
         np.testing.assert_array_equal(a, b)
     written = fused_updates._written(make(), 1, 1, 0.1, False)
     assert (written is None) == (make is Odd)
+
+
+@pytest.mark.parametrize("rule", ["sgd", "adam", "amsgrad", "adamax"])
+def test_a_step_that_may_be_skipped_is_written_too(rule, request):
+    """With a loss scale the device alone knows how many steps were done."""
+
+    def run():
+        return stepped(lambda: optimizers.LossScaleOptimizer(RULES[rule](), initial_scale=1.0))
+
+    expected = run()
+    texts = request.getfixturevalue("fused_here")
+    got = run()
+    assert len(texts) == 5
+    assert all("d0" in text for text in texts) == (rule != "sgd")
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+class OnDevice(optimizers.Optimizer):
+    """Adam's rule for a number of steps that only the device knows."""
+
+    slots = ("m", "v")
+
+    def update(self, xp, p, g, state, step, rate):
+        m, v = (s + (x - s) * 0.1 for s, x in zip(state, (g, g * g), strict=True))
+        return p - m / (xp.sqrt(v) + 1e-7) * (rate / -xp.expm1(step * -0.1)), (m, v)
+
+
+@pytest.mark.parametrize("rate", ["a number", "an array"])
+def test_numbers_that_only_the_device_knows_are_part_of_the_kernel(rate, fused_here):
+    home, rule = backends.get(PLACE), OnDevice()
+    p, g, m, v = (home.asarray(RNG.normal(size=9) ** 2, "float32") for _ in range(4))
+    step = home.asarray(3.0, "float32")
+    rate = 0.1 if rate == "a number" else home.asarray(0.1, "float32")
+    new, state = fused_updates.fused(rule, home.xp, p, g, (m, v), step, rate, False)
+    assert len(fused_here) == 1
+    assert ("d1" in fused_here[0]) == (not isinstance(rate, float))
+    expected, expected_state = rule.update(home.xp, p, g, (m, v), step, rate)
+    for a, b in zip((new, *state), (expected, *expected_state), strict=True):
+        np.testing.assert_array_equal(home.to_numpy(a), home.to_numpy(b))
 
 
 def test_parameters_without_a_gradient_stay_with_the_fused_step(fused_here):

@@ -862,7 +862,7 @@ def test_unknown_names():
         (optimizers.SGD, {"weight_decay": -1.0}, ValueError, "weight_decay to be finite"),
         (optimizers.SGD, {"clipnorm": 0.0}, ValueError, "clipnorm to be above 0, got 0.0"),
         (optimizers.SGD, {"clipnorm": 1.0, "clipvalue": 1.0}, ValueError, "at most one of"),
-        (optimizers.SGD, {"loss_scale_factor": 2.0}, ValueError, "train in float32"),
+        (optimizers.SGD, {"loss_scale_factor": 0.0}, ValueError, "loss_scale_factor to be above 0"),
         (optimizers.SGD, {"gradient_accumulation_steps": 1}, ValueError, "2 or more, got 1"),
         (optimizers.SGD, {"ema_overwrite_frequency": 0.5}, ValueError, "1 or more, got 0.5"),
         (optimizers.SGD, {"ema_momentum": 1.0}, ValueError, "ema_momentum to be at least 0"),

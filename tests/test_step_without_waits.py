@@ -113,7 +113,13 @@ def test_no_optimizer_waits(name):
 
 def test_no_optimizer_is_left_out():
     kinds = {name for name in lamina.optimizers.__all__ if name[0].isupper()}
-    assert kinds - {"Optimizer"} == set(OPTIMIZERS)
+    assert kinds - {"Optimizer", "LossScaleOptimizer"} == set(OPTIMIZERS)
+
+
+@pytest.mark.parametrize("scale", [2.0**15, 2.0**127])  # steps that are done, and first some left
+def test_scaling_the_loss_does_not_wait(scale):
+    scaled = lamina.optimizers.LossScaleOptimizer(lamina.optimizers.SGD(0.1), scale)
+    assert_it_trains_without_waiting(*compiled(xor, scaled))
 
 
 @pytest.mark.parametrize(

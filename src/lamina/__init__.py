@@ -37,14 +37,17 @@ __version__ = "0.1.0"
 
 # Rooms that a program may never enter are opened on first use.
 _ROOMS = (
-    "activations", "applications", "callbacks", "constraints", "datasets", "explain",
-    "initializers", "kernels", "layers", "losses", "metrics", "models", "ops", "optimizers",
-    "plotting", "regularizers", "saving", "testing", "utils",
+    "activations", "applications", "callbacks", "constraints", "datasets", "dtype_policies",
+    "explain", "initializers", "kernels", "layers", "losses", "metrics", "models", "ops",
+    "optimizers", "plotting", "regularizers", "saving", "testing", "utils",
 )  # fmt: skip
-_FROM_ROOMS = {"Input": "layers", "Layer": "layers", "Model": "models", "Sequential": "models",
-               "profile": "models"}  # fmt: skip
+_FROM_ROOMS = {
+    "DTypePolicy": "dtype_policies", "Input": "layers", "Layer": "layers", "Model": "models",
+    "Sequential": "models", "profile": "models",
+}  # fmt: skip
 
 __all__ = [
+    "DTypePolicy",
     "Input",
     "Layer",
     "Model",
@@ -61,6 +64,7 @@ __all__ = [
     "custom_vjp",
     "datasets",
     "debug_nans",
+    "dtype_policies",
     "explain",
     "grad",
     "hessian",

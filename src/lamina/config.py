@@ -9,6 +9,8 @@ import os
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 _floatx = "float32"
+_policy = None
+_tf32_is_settled = False
 _epsilon = 1e-7
 _workers = None
 _keep_memory = os.environ.get("LAMINA_KEEP_MEMORY", "1") != "0"
@@ -32,6 +34,40 @@ def set_floatx(dtype: str) -> None:
 
         raise unknown("float dtype", dtype, _FLOATS)
     _floatx = dtype
+
+
+def dtype_policy():
+    """The ``DTypePolicy`` of layers that name no dtype: that of :func:`set_dtype_policy`."""
+    from lamina.dtype_policies import DTypePolicy
+
+    return _policy or DTypePolicy(_floatx)
+
+
+def set_dtype_policy(policy) -> None:
+    """Set the policy of layers made from now on; those that are there keep theirs.
+
+    Args:
+        policy: a name such as "mixed_float16" or "float64", or a ``DTypePolicy``; None goes back
+            to :func:`floatx`, as it starts.
+
+    Raises:
+        ValueError: for an unknown name, or one of whole numbers.
+    """
+    global _policy
+    from lamina.dtype_policies import FLOATS, get
+
+    policy = get(policy)
+    if policy is not None and policy.variable_dtype not in FLOATS:
+        raise ValueError(
+            f"layers compute with floats unless told otherwise one by one, got {policy.name!r}: "
+            "set a float dtype or a mixed policy, and give single layers their dtype="
+        )
+    _policy = policy
+
+
+def chosen_policy():
+    """The policy of :func:`set_dtype_policy`, or None where it was not called."""
+    return _policy
 
 
 def epsilon() -> float:
@@ -90,6 +126,36 @@ def set_keep_memory(keep: bool) -> None:
     _keep_memory = bool(keep)
 
 
+def tf32() -> bool:
+    """Whether CuPy multiplies float32 matrices with inputs rounded to 10 bits: TF32, far faster.
+
+    ``CUPY_TF32`` or :func:`set_tf32`; it starts off. CuPy itself has it in products of two
+    matrices only, not in those of stacks of them.
+    """
+    return os.environ.get("CUPY_TF32", "0").strip() not in ("", "0")
+
+
+def set_tf32(on: bool) -> None:
+    """Set :func:`tf32`, before CuPy is used: it looks once, at its first product.
+
+    Raises:
+        RuntimeError: for a change after the CuPy backend was opened.
+    """
+    if bool(on) != tf32() and _tf32_is_settled:
+        raise RuntimeError(
+            f"CuPy looks for TF32 once, at its first product, so set_tf32({bool(on)}) must come "
+            f"before the backend 'cupy' is first used: call it right after importing lamina, or "
+            f"start the program with CUPY_TF32={int(bool(on))}"
+        )
+    os.environ["CUPY_TF32"] = str(int(bool(on)))
+
+
+def settle_tf32() -> None:
+    """Note that CuPy is in use."""
+    global _tf32_is_settled
+    _tf32_is_settled = True
+
+
 def deterministic() -> bool:
     """Whether a run on a GPU repeats itself to the last bit, which it does unless told not to.
 
@@ -116,14 +182,18 @@ def _checked_workers(count: int) -> int:
 
 __all__ = [
     "deterministic",
+    "dtype_policy",
     "epsilon",
     "floatx",
     "keep_memory",
     "set_deterministic",
+    "set_dtype_policy",
     "set_epsilon",
     "set_floatx",
     "set_keep_memory",
+    "set_tf32",
     "set_workers",
+    "tf32",
     "usable_cores",
     "workers",
 ]

@@ -6,6 +6,7 @@ its values from its likeness on that second tape. The graph is therefore the sam
 by node, and so are all derivatives.
 """
 
+import contextlib
 import functools
 
 from lamina.autograd import _nest
@@ -13,6 +14,9 @@ from lamina.autograd._sweep import nodes_behind
 from lamina.autograd._tape import Alias, Output, changed, clock, recording, vertex_of
 from lamina.autograd._tape import mode as tape_mode
 from lamina.autograd._tensor import Tensor
+
+SURROUNDINGS: list = []
+"""Functions that give a block in which what surrounds the caller now, on its thread, is again."""
 
 
 def checkpoint(f):
@@ -59,6 +63,7 @@ class _Segment:
         leaves, self.structure = _nest.flatten((args, kwargs))
         # as they are now, even if a parameter is changed since
         self.leaves = [(x.data, vertex_of(x)) if _is_tracked(x) else (x, None) for x in leaves]
+        self.around = [restored() for restored in SURROUNDINGS]
         self.index = next(clock)
         self.names = [node.name for node in nodes]
         self.used = _used(nodes)
@@ -79,7 +84,9 @@ class _Segment:
         given = [x if vertex is None else Tensor._of(x, vertex) for x, vertex in self.leaves]
         args, kwargs = self.structure.fill(given)
         since = next(clock)
-        with recording():
+        with recording(), contextlib.ExitStack() as around:
+            for block in self.around:
+                around.enter_context(block)
             nodes = _recorded(self.f(*args, **kwargs), since)
         if [node.name for node in nodes] != self.names or _used(nodes) != self.used:
             raise RuntimeError(

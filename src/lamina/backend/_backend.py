@@ -122,6 +122,8 @@ class Backend:
         if self.name == "cupy":
             return array.get()
         if self.name == "torch":
+            if str(array.dtype) == "torch.bfloat16":  # NumPy has none: float32 holds each of them
+                array = array.float()
             return array.detach().cpu().resolve_conj().resolve_neg().numpy()
         if self.name == "array_api_strict":
             return np.asarray(array.to_device(self.xp.Device("CPU_DEVICE")))
@@ -359,6 +361,7 @@ def opened(name: str) -> list[Backend]:
 
 def _open_cupy(device_name: str) -> Backend:
     cupy, device = _cuda.device(device_name)
+    config.settle_tf32()
     xp = importlib.import_module("array_api_compat.cupy")
     _names[xp] = "cupy"
     _namespaces[cupy.ndarray] = xp

@@ -11,6 +11,8 @@ import threading
 
 import numpy as np
 
+from lamina.backend import calls
+
 _MULTIPLIERS = 0xD2E7470EE14C6C93, 0xCA5A826395121157
 _WEYL = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B  # what the key grows by from round to round
 _LOW = 0xFFFFFFFF
@@ -168,6 +170,7 @@ def cuda_mask(cupy, key, number: int, width: int, least: int, count: int):
 
 def _launch(cupy, name: str, tasks: int, told, out) -> None:
     if tasks:
+        calls.launched(name)
         groups = min(-(-tasks // _THREADS), _MOST_GROUPS)
         _kernel(cupy, name)((groups,), (_THREADS,), (*map(np.uint64, told), out))
 

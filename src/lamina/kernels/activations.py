@@ -256,6 +256,10 @@ the output, and ``backward(g, out)``, the gradient with respect to z as a new ar
 itself). Softmax and its logarithm are over the last axis."""
 
 
+WIDENING = frozenset(("log_softmax", "softmax"))
+"""Those that make float32 of half precision, as their definitions do."""
+
+
 def is_floating(x) -> bool:
     """Whether ``x`` is an array that kernels are for; the definitions serve everything else."""
     return isinstance(x, np.ndarray) and x.dtype.kind == "f"
@@ -264,10 +268,11 @@ def is_floating(x) -> bool:
 def _register(name):
     """As an op of its own; tanh and exp by themselves are as fast through their definitions."""
     forward, backward = FUSED[name]
+    widens = name in WIDENING
 
     @kernel(name, "numpy")
     def fast(xp, needs, x, **options):
-        if not is_floating(x):
+        if not is_floating(x) or (widens and x.dtype == np.float16):
             return NotImplemented
         out = forward(x, np.empty_like(x), **options)
         return out, lambda g: (backward(g, out, **options),)

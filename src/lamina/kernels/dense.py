@@ -1,6 +1,12 @@
-"""The fully connected layer on NumPy: product, bias and activation in one array, in place."""
+"""The fully connected layer on NumPy: product, bias and activation in one array, in place.
 
-from lamina.kernels.activations import FUSED
+NumPy's own product of half precision is two hundred times slower than one of float32. So half
+precision is computed in float32 and rounded at the end, as the units of a GPU do.
+"""
+
+import numpy as np
+
+from lamina.kernels.activations import FUSED, WIDENING
 from lamina.kernels.constants import ones
 from lamina.ops._op import kernel
 
@@ -11,6 +17,8 @@ def dense(xp, needs, x, w, bias, *, activation):
     pair = FUSED.get(activation)
     if x.ndim == 1 or pair is None:
         return NotImplemented
+    if x.itemsize == 2 and x.dtype == np.float16:
+        return _of_halves(xp, needs, (x, w, bias), activation)
     forward, backward = pair
     bent = activation != "linear"
     matrix = x.ndim == 2
@@ -38,4 +46,15 @@ def dense(xp, needs, x, w, bias, *, activation):
             db = ones(len(g), g.dtype).dot(g)
         return dx, dw, db
 
-    return (out if matrix else out.reshape(*x.shape[:-1], -1)), pullback
+    return (out if matrix else out.reshape(*x.shape[:-1], w.shape[1])), pullback
+
+
+def _of_halves(xp, needs, arrays, activation):
+    wide = [None if a is None else a.astype(np.float32) for a in arrays]
+    out, pullback = dense(xp, needs, *wide, activation=activation)
+
+    def rounded(g):
+        found = pullback(g.astype(np.float32, copy=False))
+        return [None if d is None else d.astype(np.float16) for d in found]
+
+    return (out if activation in WIDENING else out.astype(np.float16)), rounded

@@ -10,6 +10,7 @@ that does what symbols cannot do is stepped by its own array operations.
 import functools
 import importlib
 
+from lamina import backend
 from lamina.backend import calls
 
 OPTIONS = ("--fmad=false",)
@@ -29,16 +30,18 @@ def fused(rule, xp, p, g, state: tuple, step: int, rate: float, decays: bool):
     Args:
         rule: the optimizer.
         xp: the namespace, CuPy's.
-        p, g, state, step, rate, decays: as ``Optimizer.advance`` has them.
+        p, g, state, step, rate, decays: as ``Optimizer.advance`` has them. ``step`` and ``rate``
+            may be arrays without axes, where only the device knows them.
     """
-    written = None
-    if str(p.dtype).rpartition(".")[2] in _DTYPES and g.dtype == p.dtype:
+    written, told = None, [value for value in (step, rate) if backend.is_array(value)]
+    if str(p.dtype).rpartition(".")[2] in _DTYPES and {a.dtype for a in (g, *told)} == {p.dtype}:
         written = _written(rule, len(state), step, rate, decays)
     if written is None:
         return rule.advance(rule.update, xp, p, g, state, step, rate, decays)
     text, numbers = written
+    arrays = (p, g, *state, *told)
     calls.launched("update")
-    new, *new_state = _kernel(text, len(state), len(numbers))(p, g, *state, *numbers)
+    new, *new_state = _kernel(text, len(state), len(told), len(numbers))(*arrays, *numbers)
     return new, tuple(new_state)
 
 
@@ -50,6 +53,10 @@ def _written(rule, slots, step, rate, decays):
     """(text of the kernel, the numbers it takes), or None where the rule cannot be written."""
     trace = _Trace()
     p, g, *state = (_Symbol(trace, name) for name in ("p", "g", *_named("a", slots)))
+    told = iter(_named("d", 2))
+    step, rate = (
+        _Symbol(trace, next(told)) if backend.is_array(value) else value for value in (step, rate)
+    )
     try:
         new, new_state = rule.advance(
             rule.update, _Space(trace), p, g, tuple(state), step, rate, decays
@@ -68,9 +75,9 @@ def _named(letter, count) -> list[str]:
 
 
 @functools.lru_cache(maxsize=256)
-def _kernel(text, slots, numbers):
+def _kernel(text, slots, told, numbers):
     """The kernel of a text; compiled when it is called first, and kept on disk by CuPy."""
-    inputs = _declared("p", "g", *_named("a", slots), *_named("c", numbers))
+    inputs = _declared("p", "g", *_named("a", slots), *_named("d", told), *_named("c", numbers))
     outputs = _declared("q", *_named("b", slots))
     cupy = importlib.import_module("cupy")
     return cupy.ElementwiseKernel(
@@ -157,6 +164,9 @@ class _Space:
 
     def exp(self, x, /):
         return self._done("exp({})", x)
+
+    def expm1(self, x, /):
+        return self._done("expm1({})", x)
 
     def maximum(self, x1, x2, /):
         return self._done("larger(T({}), T({}))", x1, x2)

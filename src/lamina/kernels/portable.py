@@ -6,6 +6,7 @@ what costs.
 
 import math
 
+from lamina.ops._halves import is_half
 from lamina.ops._op import kernel
 from lamina.ops.special import erf
 
@@ -56,6 +57,8 @@ def gelu(xp, needs, x, *, approximate):
 @kernel("softmax")
 def softmax(xp, needs, x, *, axis):
     """The gradient is (g - sum(g * out)) * out."""
+    if is_half(x.dtype):
+        return NotImplemented
     e = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
     out = e / xp.sum(e, axis=axis, keepdims=True)
     return out, lambda g: ((g - xp.sum(g * out, axis=axis, keepdims=True)) * out,)
@@ -64,6 +67,8 @@ def softmax(xp, needs, x, *, axis):
 @kernel("log_softmax")
 def log_softmax(xp, needs, x, *, axis):
     """The gradient is g - softmax(x) * sum(g)."""
+    if is_half(x.dtype):
+        return NotImplemented
     z = x - xp.max(x, axis=axis, keepdims=True)
     out = z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
     return out, lambda g: (g - xp.exp(out) * xp.sum(g, axis=axis, keepdims=True),)

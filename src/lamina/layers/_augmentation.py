@@ -14,6 +14,7 @@ class Augmentation(Spatial):
         data_format: "channels_last" or "channels_first"; None is "channels_last".
     """
 
+    stays_wide = True
     rank = 2
 
     def __init__(self, seed=None, data_format=None, **kwargs):

@@ -23,6 +23,7 @@ class Building(Holder):
             self._input_shape = None
             self.check_input(shape)
             self.place_layers()
+            self.settle_dtypes()
             known = self.layers_within()
             self.build(shape)
             self._take_in(known)

@@ -7,6 +7,7 @@ from lamina import backend, config, constraints, initializers, regularizers
 from lamina.autograd import Parameter, Tensor
 from lamina.backend.random import Generator
 from lamina.errors import counted
+from lamina.layers._casting import Typed
 
 
 class Structure:
@@ -19,7 +20,7 @@ class Structure:
         cls.version += 1
 
 
-class Holder:
+class Holder(Typed):
     """The part of a ``Layer`` that holds parameters; see there."""
 
     def add_weight(
@@ -37,7 +38,7 @@ class Holder:
         Args:
             shape: its shape.
             initializer: a name, an initializer, or a function (shape, dtype) -> array.
-            dtype: its dtype; None is the layer's.
+            dtype: its dtype, in which it is also computed with; None is as the layer's policy says.
             trainable: False for numbers the layer keeps but no optimizer changes.
             regularizer: a name or function of a penalty on it, added to the loss.
             constraint: a name or function that it satisfies after every step.
@@ -51,15 +52,15 @@ class Holder:
         place = self.backend
         number = len(self._weights) + len(self._constants)
         rng = Generator(self.seed, "weight", number)
-        dtype = dtype or self.dtype or config.floatx()
-        value = initializers.get(initializer)(tuple(shape), dtype, rng=rng)
-        parameter = Parameter(
-            place.asarray(value, dtype),
-            name=name or f"weight_{number}",
-            trainable=trainable and self._trainable,
-            regularizer=regularizers.get(regularizer),
-            constraint=constraints.get(constraint),
-        )
+        kept = dtype or self.dtype or config.floatx()
+        value = initializers.get(initializer)(tuple(shape), kept, rng=rng)
+        options = {
+            "name": name or f"weight_{number}",
+            "trainable": trainable and self._trainable,
+            "regularizer": regularizers.get(regularizer),
+            "constraint": constraints.get(constraint),
+        }
+        parameter = self.new_parameter(place.asarray(value, kept), dtype, options)
         (self._weights if trainable else self._constants).append(parameter)
         Structure.changed()
         return parameter
@@ -74,6 +75,8 @@ class Holder:
     def place_layers(self) -> None:
         """Tell the layers inside that hold no parameters yet where theirs go, and of which dtype.
 
+        Where some compute in half precision, those that no policy reaches take floats in theirs.
+
         Raises:
             ValueError: where one has parameters on another backend.
         """
@@ -85,7 +88,8 @@ class Holder:
                     continue
                 if not layer.built:
                     layer._backend = self.backend
-                    layer.dtype = layer.dtype or holder.dtype
+                    layer._policy = layer._policy or holder._policy
+                    layer._default = layer._default or holder._default
                 elif layer.weights and not self.backend.owns(layer.weights[0].data):
                     raise ValueError(
                         f"{layer} was built on {layer.backend}, {self} is on {self.backend}: build "
@@ -93,6 +97,10 @@ class Holder:
                     )
                 seen.append(layer)
                 stack.append(layer)
+        if any(layer.dtype_policy.is_half for layer in seen):
+            for layer in seen:
+                layer._policy = layer._policy or layer.dtype_policy
+                layer.settle_dtypes()
 
     @property
     def trainable(self) -> bool:

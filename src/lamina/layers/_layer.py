@@ -30,17 +30,21 @@ its backend and its dtype reach them, and each is told if it is training.
         def get_config(self):
             return {**super().get_config(), "units": self.units}
 
+Under a policy of mixed precision inputs, and parameters while ``call`` runs, are rounded for it; a
+class whose mathematics needs float32 all the same says ``stays_wide = True``.
+
 Numbers that a layer keeps from step to step, such as moving averages, are weights too, made with
 ``trainable=False`` and changed by ``add_update``: not within ``call``, but when the step is done.
 """
 
-from lamina import backend, config, regularizers
+from lamina import backend, config, dtype_policies, regularizers
 from lamina.autograd import Parameter, Tensor
 from lamina.autograd import _debug as debug
 from lamina.backend.random import Generator, next_seed
 from lamina.errors import counted
 from lamina.layers import _inputs, _passes
 from lamina.layers._building import Building
+from lamina.layers._casting import widened
 from lamina.layers._names import unique_name
 from lamina.layers._options import sample_shape, unknown_option
 
@@ -51,7 +55,8 @@ class Layer(Building):
     Args:
         activity_regularizer: None, or a regularizer of the layer's output, added to the loss.
         trainable: whether its parameters are trained.
-        dtype: the dtype of its parameters; None means ``config.floatx()`` when it is built.
+        dtype: the dtype of its mathematics and its parameters, or a policy for the two, such as
+            "mixed_float16": see ``lamina.DTypePolicy``. None is ``config.dtype_policy()``.
         name: its name in messages, summaries and files; by default its class's, numbered.
         input_shape: the shape of one sample, where this is the first layer of a model.
         input_dim: the same for samples of one axis.
@@ -83,7 +88,7 @@ class Layer(Building):
         if input_dim is not None:
             input_shape = (input_dim,)
         self.name = name or unique_name(type(self).__name__)
-        self.dtype = dtype
+        self._policy, self._default = dtype_policies.get(dtype), config.chosen_policy()
         self.built = False
         self.seed = next_seed()
         self.activity_regularizer = regularizers.get(activity_regularizer)
@@ -152,7 +157,7 @@ class Layer(Building):
 
     def get_config(self) -> dict:
         """The settings from which an equal layer can be made."""
-        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        config = {"name": self.name, "trainable": self.trainable, "dtype": self.policy_name()}
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
         return config
@@ -234,7 +239,9 @@ class Layer(Building):
     def _computed(self, inputs, training):
         """What ``call`` gives for inputs that fit."""
         try:
-            if self._sets_mode:
+            if self._border is not None:
+                out = self._across(inputs, training)
+            elif self._sets_mode:
                 out = self._call_in_mode(inputs, training)
             elif self._takes_training:
                 out = self.call(inputs, training=training)
@@ -248,7 +255,7 @@ class Layer(Building):
         if out is None:
             raise TypeError(f"{self}: its call gave None: is a return missing?")
         if self.activity_regularizer is not None:
-            _passes.add_loss(self.activity_regularizer(out) / out.shape[0])
+            _passes.add_loss(self.activity_regularizer(widened(out)) / out.shape[0])
         return out
 
     def _call_in_mode(self, inputs, training):
@@ -269,9 +276,13 @@ class Layer(Building):
             return self(inputs, training=training)
         with debug.inside(self.name):
             self.check_input(shape)
-            out = self._call_in_mode(inputs, training)
+            if self._border is not None:
+                with _passes.Mode(training):
+                    out = self._across(inputs, training)
+            else:
+                out = self._call_in_mode(inputs, training)
             if self.activity_regularizer is not None:
-                _passes.add_loss(self.activity_regularizer(out) / out.shape[0])
+                _passes.add_loss(self.activity_regularizer(widened(out)) / out.shape[0])
             return out
 
     def _as_floats(self, data):

@@ -6,6 +6,8 @@ The training loop opens a ``Pass`` for every shard; layers reach it through ``La
 
 import threading
 
+from lamina.layers._casting import Rounded
+
 
 class _Current(threading.local):
     value: "Pass | None" = None
@@ -111,5 +113,6 @@ def add_update(parameter, new, of_batch=False) -> None:
 
 def commit(updates) -> None:
     """Do the updates of a pass, in order, each on what the one before left."""
-    for parameter, new in updates:
-        parameter.assign(new(parameter.data))
+    with Rounded(None):
+        for parameter, new in updates:
+            parameter.assign(new(parameter.data))

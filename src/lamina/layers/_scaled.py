@@ -13,6 +13,8 @@ class Scaled(Layer):
         options: of beta and gamma: initializer, regularizer and constraint, by Keras's names.
     """
 
+    stays_wide = True
+
     def __init__(self, epsilon, center, scale, options, **kwargs):
         super().__init__(**kwargs)
         if isinstance(epsilon, bool | str) or not epsilon >= 0:

@@ -20,6 +20,8 @@ class Input(Layer):
         >>> lamina.Sequential([layers.Input((8,)), layers.Dense(1)])
     """
 
+    casts_inputs = False  # the layer after it says what it takes
+
     def __init__(self, shape=None, batch_size=None, dtype=None, name=None, batch_shape=None):
         super().__init__(dtype=dtype, name=name)
         if batch_shape is not None:
@@ -58,7 +60,7 @@ class Input(Layer):
         return {
             "shape": self.shape,
             "batch_size": self.batch_size,
-            "dtype": self.dtype,
+            "dtype": self.policy_name(),
             "name": self.name,
         }
 

@@ -165,6 +165,8 @@ class RMSNormalization(Layer):
     Source: Zhang and Sennrich, "Root mean square layer normalization", 2019.
     """
 
+    stays_wide = True
+
     def __init__(self, axis=-1, epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
         self.axis = axes(self, axis)
@@ -197,6 +199,8 @@ class RMSNormalization(Layer):
 
 class UnitNormalization(Layer):
     """``inputs / |inputs|``: vectors along ``axis`` brought to length 1; zeros stay zeros."""
+
+    stays_wide = True
 
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)

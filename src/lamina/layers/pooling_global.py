@@ -55,6 +55,7 @@ class GlobalAveragePooling1D(_Global):
         or with the channels first.
     """
 
+    stays_wide = True
     rank = 1
     operation = staticmethod(global_average_pool)
 
@@ -67,6 +68,7 @@ class GlobalAveragePooling2D(_Global):
         or with the channels first.
     """
 
+    stays_wide = True
     rank = 2
     operation = staticmethod(global_average_pool)
 
@@ -79,6 +81,7 @@ class GlobalAveragePooling3D(_Global):
         or with the channels first.
     """
 
+    stays_wide = True
     rank = 3
     operation = staticmethod(global_average_pool)
 
@@ -127,6 +130,7 @@ class AdaptiveAveragePooling1D(_Adaptive):
         or with the channels first.
     """
 
+    stays_wide = True
     rank = 1
     operation = staticmethod(adaptive_average_pool)
 
@@ -139,6 +143,7 @@ class AdaptiveAveragePooling2D(_Adaptive):
         or with the channels first.
     """
 
+    stays_wide = True
     rank = 2
     operation = staticmethod(adaptive_average_pool)
 
@@ -151,6 +156,7 @@ class AdaptiveAveragePooling3D(_Adaptive):
         or with the channels first.
     """
 
+    stays_wide = True
     rank = 3
     operation = staticmethod(adaptive_average_pool)
 

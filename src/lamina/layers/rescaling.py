@@ -13,6 +13,8 @@ _PIECE = 1 << 21  # numbers that adapt looks at together
 class Rescaling(Layer):
     """``inputs * scale + offset``: 1/255 makes bytes of pictures numbers from 0 to 1."""
 
+    stays_wide = True
+
     def __init__(self, scale, offset=0.0, **kwargs):
         super().__init__(**kwargs)
         self.scale = scale
@@ -52,6 +54,8 @@ class Normalization(Layer):
         >>> scale.adapt(x_train)
         >>> model = lamina.Sequential([scale, layers.Dense(1)])
     """
+
+    stays_wide = True
 
     def __init__(self, axis=-1, mean=None, variance=None, invert=False, **kwargs):
         super().__init__(**kwargs)

@@ -83,6 +83,7 @@ class Resizing(Spatial):
         inputs (batch, height, width, channels), or with the channels first.
     """
 
+    stays_wide = True
     rank = 2
 
     def __init__(

@@ -5,6 +5,7 @@ import copy
 from lamina import initializers, xp
 from lamina.autograd import Tensor
 from lamina.layers import _passes
+from lamina.layers._casting import cast
 from lamina.layers._layer import Layer
 from lamina.layers._options import whole_number
 
@@ -67,7 +68,8 @@ class SpectralNormalization(Layer):
         if training:
             _passes.add_update(self.vector_u, lambda _: u, of_batch=True)  # of the kernel, in truth
         sigma = xp.sum(xp.matmul(v, matrix) * u)
-        return kernel / xp.maximum(sigma, 1e-12)  # a kernel of zeros stays one
+        divided = kernel / xp.maximum(sigma, 1e-12)  # a kernel of zeros stays one
+        return cast(divided, self.layer.compute_dtype) if self.layer._reads_rounded else divided
 
     def compute_output_shape(self, input_shape):
         self.build_for(input_shape)

@@ -11,6 +11,7 @@ from lamina import backend, config
 from lamina.autograd import Tensor, differentiable
 from lamina.errors import unknown
 from lamina.losses._shapes import check_labels, fit_weights, prepare, wants_integers
+from lamina.ops._halves import is_half
 from lamina.registry import snake_case
 
 REDUCTIONS = ("mean", "mean_with_sample_weight", "none", "sum", "sum_over_batch_size")
@@ -25,7 +26,8 @@ class Loss:
             "sum_over_batch_size" or "mean", their sum over how many there are;
             "mean_with_sample_weight", their sum over the sum of the sample weights;
             "sum"; "none" or None, which leaves them as they are.
-        dtype: what outputs given to ``loss(y_true, y_pred)`` are converted to; None is their own.
+        dtype: what outputs given to ``loss(y_true, y_pred)`` are converted to; None is their own,
+            and float32 where they are of half precision.
 
     Attributes:
         per_sample: True where ``call`` is known to give one value per sample, None where not.
@@ -144,7 +146,9 @@ def arrays(y_true, y_pred, what):
     place = backend.of(raw)
     xp = place.xp
     dtype = place.dtype(what.dtype) if what.dtype else raw.dtype
-    if not xp.isdtype(dtype, "real floating"):
+    if not what.dtype and is_half(dtype):
+        dtype = xp.float32
+    elif not xp.isdtype(dtype, "real floating"):
         dtype = place.dtype(config.floatx())
     if raw.dtype != dtype:
         y_pred = differentiable(xp).astype(y_pred, dtype)

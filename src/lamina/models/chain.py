@@ -10,6 +10,7 @@ twice as fast for it. Everything else takes the tape.
 from operator import attrgetter
 
 from lamina import backend
+from lamina.dtype_policies import HALVES
 from lamina.losses import LossFunctionWrapper
 from lamina.ops import conv, conv_max_pool, max_pool, relu, softmax, softmax_crossentropy
 from lamina.ops._op import KERNELS
@@ -88,7 +89,7 @@ _data = attrgetter("data")
 
 def chain_of(model, loss, trained) -> Chain | None:
     """The chain that a model and its loss are, or None where the tape is needed."""
-    links = links_of(model)
+    links = links_of(model) if _keeps_dtype(model) else None
     function = loss.fn if type(loss).call is LossFunctionWrapper.call else None
     if not links or not hasattr(function, "definition") or not trained:
         return None
@@ -110,7 +111,7 @@ def forward_of(model):
 
     It gives None, too, for a batch that some kernel declines.
     """
-    links = links_of(model)
+    links = links_of(model) if _keeps_dtype(model) else None
     found = _with_kernels(model, _pooled_first(links)) if links else None
     if found is None:
         return None
@@ -128,6 +129,12 @@ def forward_of(model):
         return x
 
     return forward
+
+
+def _keeps_dtype(model) -> bool:
+    """Whether no layer's border changes a dtype, and nothing is in half precision."""
+    borders = {layer._border for layer in model.layers_within()} - {None}
+    return borders <= {model.input_dtype} and not borders & HALVES
 
 
 def _with_kernels(model, links):

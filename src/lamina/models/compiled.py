@@ -36,8 +36,10 @@ class Compiled:
             loss_weights: a factor of the loss.
             metrics: names, metrics, or functions (y_true, y_pred), to watch.
             weighted_metrics: metrics that sample and class weights apply to.
-            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for Keras's
-                sake; nothing is compiled here, so they change nothing.
+            run_eagerly, steps_per_execution, jit_compile: accepted for Keras's sake; nothing is
+                compiled here, so they change nothing.
+            auto_scale_loss: whether to put a ``LossScaleOptimizer`` around the optimizer where a
+                layer's policy is "mixed_float16".
 
         Raises:
             ValueError: for an unknown name, with the nearest right one.
@@ -53,6 +55,9 @@ class Compiled:
                 'use reduction="sum_over_batch_size"'
             )
         figures = Figures(loss, metrics, weighted_metrics)
+        if auto_scale_loss and chosen is not None and not chosen.scales_loss:
+            if any(layer.dtype_policy.name == "mixed_float16" for layer in self.layers_within()):
+                chosen = optimizers.LossScaleOptimizer(chosen)
         self._loss_weight = _loss_weight(loss_weights)
         self.optimizer = chosen
         self.loss = loss
@@ -63,6 +68,7 @@ class Compiled:
             "loss_weights": loss_weights,
             "metrics": metrics,
             "weighted_metrics": weighted_metrics,
+            "auto_scale_loss": auto_scale_loss,
         }
 
     def __getstate__(self) -> dict:

@@ -32,6 +32,8 @@ class Model(Trainer, RandomState, Layer):
         ...         return self.out(self.hidden(inputs))
     """
 
+    casts_inputs = False  # data come as they are, and the layers say what they take
+
     def __init__(self, *, backend=None, trainable=True, name=None, **kwargs):
         super().__init__(trainable=trainable, name=name, **kwargs)
         self._backend = _get_backend(backend)
@@ -224,7 +226,7 @@ class Model(Trainer, RandomState, Layer):
             )
 
     def get_config(self) -> dict:
-        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        return {"name": self.name, "trainable": self.trainable, "dtype": self.policy_name()}
 
 
 def _size(names) -> str:

@@ -17,7 +17,7 @@ class OnBatch:
         self._require_compiled("train_on_batch", loss=True)
         x, y, weights = Feed(self, self.loss).batch(x, y, sample_weight, class_weight)
         backend.memory.keep()
-        with self.backend.scope():
+        with self.backend.scope(), backend.quiet():
             self._figures.reset()
             self._train_step(x, y, weights)
             found = self._figures.results()

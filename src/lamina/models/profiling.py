@@ -8,6 +8,7 @@ from time import perf_counter
 from lamina import backend
 from lamina.autograd import Parameter, no_grad, sweep
 from lamina.errors import unknown
+from lamina.layers._casting import widened
 from lamina.layers._passes import Pass
 from lamina.losses import prepare
 from lamina.models.feeding import Feed
@@ -240,6 +241,7 @@ class _Training:
             if not outputs.requires_grad:
                 raise ValueError(step._nothing_to_train())
             with recorder.part(loss, "forward"):
+                outputs = widened(outputs)
                 y = prepare(self.y, outputs, step.loss)
                 values = step.loss.call(y, outputs)
                 if step._per_sample is None:

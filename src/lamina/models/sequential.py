@@ -17,7 +17,7 @@ class Sequential(Model):
         trainable: whether they are trained.
         name: its name in messages and files.
         backend: "numpy", "cupy", ...; None is the one in use.
-        dtype: that of the layers that name none themselves; None is ``config.floatx()``.
+        dtype: the dtype, or policy, of layers that name none; None is ``config.dtype_policy()``.
 
     Example:
         >>> model = lamina.Sequential([layers.Input((2,)), layers.Dense(4), layers.Dense(1)])

@@ -13,6 +13,7 @@ import math
 from lamina import backend, config
 from lamina.autograd import Tensor, no_grad, sweep
 from lamina.autograd import _debug as debug
+from lamina.layers._casting import widened
 from lamina.layers._holder import Structure
 from lamina.layers._passes import Pass
 from lamina.losses import prepare
@@ -77,6 +78,7 @@ class Step:
         self._mixes = False  # whether the loss of one sample depends on others
         self._version = None
         self._seeds = {}
+        self._scales = None  # what makes a seed larger, or None
         self._fitting = None  # shapes of targets and outputs that were found to fit as they are
 
     def refresh(self) -> bool:
@@ -95,6 +97,7 @@ class Step:
         self._steady = self._place.name == "numpy"
         self._divisible = self._steady and all(layer.exchanges for layer in coupled)
         self._coupled = bool(coupled)
+        self._half = any(layer.dtype_policy.is_half for layer in layers)
         self._cuts = {}
         self._version = Structure.version
         return True
@@ -106,6 +109,8 @@ class Step:
             x, y, weights: raw arrays on the model's backend; ``weights`` may be None.
         """
         rows = x.shape[0]
+        optimizer = self.model.optimizer
+        self._scales = optimizer.scale_loss if optimizer.scales_loss else None
         total = None if weights is None and not self._masks else self._total(y, weights)
         plan = self._cuts.get(rows)
         if plan is None:
@@ -169,6 +174,8 @@ class Step:
             outputs = self.model(x, training=True)
             if not outputs.requires_grad:
                 raise ValueError(self._nothing_to_train())
+            if self._half:
+                outputs = widened(outputs)
             part.targets = y = prepare(y, outputs, self.loss)
             values = self.loss.call(y, outputs)
         if self._per_sample is None:
@@ -181,11 +188,11 @@ class Step:
         seed = self._seed(values, y, part.rows, rows, weights, total)
         part.outputs = outputs.data
         part.loss = _weighted_sum(values.data, seed)
-        roots = [(values, seed)]
+        roots = [(values, self._scaled(seed))]
         for loss in current.losses:
             part.loss = part.loss + _raw(loss)
             if getattr(loss, "requires_grad", False):
-                roots.append((loss, backend.namespace(loss.data).ones_like(loss.data)))
+                roots.append((loss, self._scaled(_ones_like(loss))))
         part.has_added = bool(current.losses) or current.of_shard
         part.updates = current.updates
         found = sweep(roots)
@@ -212,6 +219,8 @@ class Step:
         values, part.outputs, pullback = run
         seed = self._seed(values, y, part.rows, rows, weights, total)
         part.loss = _weighted_sum(values, seed)
+        if self._scales is not None:
+            seed = self._scales(seed)
         part.gradients = chain.gradients(kept, pullback, seed)
         part.has_added, part.updates = False, ()
         return True
@@ -247,7 +256,7 @@ class Step:
             penalty = parameter.regularizer(parameter)
             part.loss = part.loss + _raw(penalty)
             if getattr(penalty, "requires_grad", False):
-                roots.append((penalty, backend.namespace(penalty.data).ones_like(penalty.data)))
+                roots.append((penalty, self._scaled(_ones_like(penalty))))
         found = sweep(roots)
         for i, parameter in enumerate(self.parameters):
             g = found.get(parameter)
@@ -261,6 +270,7 @@ class Step:
             outputs = _raw(self.model(x))
             if self.loss is None or y is None:
                 return outputs, None
+            outputs = widened(outputs)
             y = prepare(y, outputs, self.loss)
             values = self.loss.call(y, outputs)
         if self._per_sample is None:
@@ -346,6 +356,10 @@ class Step:
             total = total * (math.prod(shape) / math.prod(weights.shape))
         return xp.broadcast_to(factor * (self._weight / total), shape)
 
+    def _scaled(self, seed):
+        """A seed of the sweep as the optimizer wants its gradients: in half precision, larger."""
+        return seed if self._scales is None else self._scales(seed)
+
     def _uniform(self, values, batch_rows):
         data = _raw(values)
         xp = backend.namespace(data)
@@ -355,6 +369,10 @@ class Step:
             for n in values.shape[1:]:
                 count *= n
         return xp.full_like(data, self._weight / count)
+
+
+def _ones_like(tensor):
+    return backend.namespace(tensor.data).ones_like(tensor.data)
 
 
 def _raw(value):

@@ -24,7 +24,7 @@ def einsum(subscripts, *operands):
             "->" the result has the axes of "...", then the letters that occur once, in alphabetical
             order.
         operands: arrays or tensors of numbers, any number of them. Two at a time are multiplied,
-            those first whose product is smallest beside themselves.
+            those first whose product is smallest beside themselves, and of these the cheapest.
 
     Returns:
         an array of the operands' common dtype.
@@ -158,11 +158,13 @@ def _next_pair(parts, output, lengths):
     def size(labels):
         return math.prod(lengths[label] for label in labels)
 
-    def growth(pair):
+    def price(pair):
+        """How much memory the product takes beyond what it frees, then how many products it is."""
         a, b = (parts[i][1] for i in pair)
-        return size({*a, *b} & _needed(parts, output, *pair)) - size(a) - size(b)
+        both = {*a, *b}
+        return size(both & _needed(parts, output, *pair)) - size(a) - size(b), size(both)
 
-    return min(itertools.combinations(range(len(parts)), 2), key=growth)
+    return min(itertools.combinations(range(len(parts)), 2), key=price)
 
 
 def _own_axes(xp, x, labels, lengths):

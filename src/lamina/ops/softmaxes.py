@@ -1,5 +1,10 @@
-"""Activations that share out one whole along an axis: softmax, its logarithm, sparsemax."""
+"""Activations that share out one whole along an axis: softmax, its logarithm, sparsemax.
 
+Of half precision the first two make float32: a loss divides by these numbers or looks at how much
+they lack to 1, and half precision would have rounded both away.
+"""
+
+from lamina.ops._halves import is_half
 from lamina.ops._op import op, stop_gradient
 
 
@@ -14,7 +19,7 @@ def softmax(xp, x, *, axis=-1):
         axis: an axis, or a tuple of axes taken together.
 
     Returns:
-        shape and dtype of ``x``.
+        shape and dtype of ``x``; float32 where that is half precision.
 
     Source: Bridle, "Probabilistic interpretation of feedforward classification network outputs",
     1990.
@@ -23,6 +28,8 @@ def softmax(xp, x, *, axis=-1):
         >>> softmax(np.array([0.0, 0.0]))
         array([0.5, 0.5])
     """
+    if is_half(x.dtype):
+        return softmax(xp.astype(x, xp.float32), axis=axis)
     e = xp.exp(x - stop_gradient(xp.max(x, axis=axis, keepdims=True)))
     return e / xp.sum(e, axis=axis, keepdims=True)
 
@@ -36,6 +43,8 @@ def log_softmax(xp, x, *, axis=-1):
 
     Arguments and result are as for ``softmax``.
     """
+    if is_half(x.dtype):
+        return log_softmax(xp.astype(x, xp.float32), axis=axis)
     z = x - stop_gradient(xp.max(x, axis=axis, keepdims=True))
     return z - xp.log(xp.sum(xp.exp(z), axis=axis, keepdims=True))
 

@@ -9,6 +9,7 @@ from lamina.optimizers.adadelta import Adadelta
 from lamina.optimizers.adagrad import Adagrad
 from lamina.optimizers.adam import Adam, AdamW
 from lamina.optimizers.adamax import Adamax
+from lamina.optimizers.loss_scale import LossScaleOptimizer
 from lamina.optimizers.nadam import Nadam
 from lamina.optimizers.rmsprop import RMSprop
 from lamina.optimizers.sgd import SGD
@@ -21,6 +22,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "LossScaleOptimizer",
     "Nadam",
     "Optimizer",
     "RMSprop",
@@ -38,7 +40,7 @@ def __getattr__(name: str):
     raise missing("optimizer", name, __all__)
 
 
-_CLASSES = (SGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Nadam, RMSprop)
+_CLASSES = (SGD, Adadelta, Adagrad, Adam, AdamW, Adamax, LossScaleOptimizer, Nadam, RMSprop)
 _OPTIMIZERS = Registry("optimizer", Optimizer, {kind.__name__: kind for kind in _CLASSES})
 
 

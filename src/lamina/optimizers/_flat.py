@@ -76,6 +76,7 @@ class Flat:
 
         ``workers`` are not used: the library has threads, or a device, of its own.
         """
+        step, rate = self._number(step), self._number(rate)
         if self._fused is not None:
             advance = partial(self._fused, rule, self._xp)
         else:
@@ -92,6 +93,24 @@ class Flat:
         self.vector, state = advance(self.vector, g, state, step, rate, decays)
         self.state = dict(zip(self.state, state, strict=True))
         self._bind(range(len(self.parameters)))
+
+    def values(self) -> tuple:
+        """The vector and its state, which steps replace and never write to."""
+        return self.vector, self.state
+
+    def keep_where(self, condition, before) -> None:
+        """Go back to ``values()`` from before where ``condition``, on the device, is false."""
+        vector, state = before
+        where = self._xp.where
+        self.vector = where(condition, self.vector, vector)
+        self.state = {slot: where(condition, new, state[slot]) for slot, new in self.state.items()}
+        self._bind(range(len(self.parameters)))
+
+    def _number(self, value):
+        """A number as it is, one on the device in the parameters' dtype."""
+        if isinstance(value, int | float):
+            return value
+        return self._xp.astype(value, self.vector.dtype)
 
     def _step_each(self, advance, step, rate, decays, shards, factors):
         """A step in which some parameters and their state stay as they are."""

@@ -1,5 +1,7 @@
 """What happens to gradients before the rule sees them: added, held back, clipped by their norms."""
 
+import math
+
 from lamina import backend
 
 
@@ -13,7 +15,12 @@ def summed(shards):
     return total
 
 
-def norm_factors(gradients, clipnorm: float | None, global_clipnorm: float | None) -> list:
+def unscaled(gradients, scale) -> list:
+    """Each gradient divided by a number or an array without axes; None stays None."""
+    return [None if g is None else g / scale for g in gradients]
+
+
+def norm_factors(gradients, clipnorm: float | None, global_clipnorm: float | None):
     """What scales gradients down to a norm: ``limit / max(norm, limit)``, None for None.
 
     Args:
@@ -22,11 +29,13 @@ def norm_factors(gradients, clipnorm: float | None, global_clipnorm: float | Non
         global_clipnorm: the limit of the norm of all of them together, where ``clipnorm`` is None.
 
     Returns:
-        0-d arrays, one for each gradient, on the gradients' device.
+        0-d arrays, one for each gradient, on the gradients' device; None where there is no limit.
 
     Pascanu, Mikolov and Bengio, 2013, "On the difficulty of training recurrent neural networks",
     Algorithm 1.
     """
+    if clipnorm is None and global_clipnorm is None:
+        return None
     present = [g for g in gradients if g is not None]
     if not present:
         return list(gradients)
@@ -63,6 +72,8 @@ def _few_calls(xp, present, clipnorm, global_clipnorm) -> list:
 class Accumulator:
     """Holds gradients back until enough calls have come for one step with their mean.
 
+    On a device, where every call is what costs, they are held as one vector while all are there.
+
     Args:
         calls: how many make a step, or None: then nothing is held back.
     """
@@ -70,22 +81,66 @@ class Accumulator:
     def __init__(self, calls: int | None):
         self.calls = calls
         self.done = 0
-        self.held: dict[int, object] = {}
+        self._held: dict[int, object] = {}
+        self._vector = None  # in place of ``_held``
+        self._shapes: list[tuple] = []
+
+    @property
+    def held(self) -> dict[int, object]:
+        """The sums so far, by the number of the parameter."""
+        if self._vector is not None:
+            self._held, self._vector = dict(enumerate(self._split(self._vector))), None
+        return self._held
+
+    @held.setter
+    def held(self, sums: dict[int, object]) -> None:
+        self._held, self._vector = sums, None
 
     def add(self, shards):
         """Take the gradients of a call; their mean as the only shard, or None before the last."""
         for gradients in shards:
-            for i, g in enumerate(gradients):
-                if g is not None:
-                    before = self.held.get(i)
-                    # never an alias of the caller's array
-                    copy = backend.namespace(g).asarray
-                    self.held[i] = copy(g, copy=True) if before is None else before + g
+            if not self._added_as_one(gradients):
+                self._add_each(gradients)
         self.done += 1
         if self.done < self.calls:
             return None
-        held, self.held, self.done = self.held, {}, 0
+        self.done = 0
+        if self._vector is not None:
+            vector, self._vector = self._vector, None
+            return [self._split(vector / self.calls)]
+        held, self.held = self.held, {}
         return [[held[i] / self.calls if i in held else None for i in range(len(shards[0]))]]
+
+    def _added_as_one(self, gradients) -> bool:
+        """Add to the vector, where that can be done; tells whether it was."""
+        first = gradients[0] if gradients else None
+        if self._held or first is None or backend.of(first).is_host:
+            return False
+        if any(g is None or g.dtype != first.dtype for g in gradients):
+            return False
+        xp = backend.namespace(first)
+        vector = xp.concat([xp.reshape(g, (-1,)) for g in gradients])
+        self._shapes = [g.shape for g in gradients]
+        self._vector = vector if self._vector is None else self._vector + vector
+        return True
+
+    def _add_each(self, gradients) -> None:
+        held = self.held
+        for i, g in enumerate(gradients):
+            if g is not None:
+                before = held.get(i)
+                # never an alias of the caller's array
+                copy = backend.namespace(g).asarray
+                held[i] = copy(g, copy=True) if before is None else before + g
+
+    def _split(self, vector) -> list:
+        """Parts of a vector, one for each gradient, in its shape."""
+        xp, parts, start = backend.namespace(vector), [], 0
+        for shape in self._shapes:
+            stop = start + math.prod(shape)
+            parts.append(xp.reshape(vector[start:stop], shape))
+            start = stop
+        return parts
 
     def renumber(self, before, after) -> None:
         """Follow the parameters from their list ``before`` to the list ``after``."""

@@ -134,6 +134,15 @@ class Layout:
             own_factors = factors and [factors[i] for i in numbers]
             storage.step(rule, step, rate, decays, own, own_factors, workers)
 
+    def values(self) -> list[tuple]:
+        """All parameters and their state, as ``keep_where`` takes them; of portable storages."""
+        return [storage.values() for storage in self._storages]
+
+    def keep_where(self, condition, before) -> None:
+        """Go back to the values ``before`` where ``condition``, on the device, is false."""
+        for storage, values in zip(self._storages, before, strict=True):
+            storage.keep_where(condition, values)
+
     def slots(self) -> list[dict]:
         """For each parameter its state: arrays in its shape, by slot."""
         found: list[dict] = [{}] * self._count

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from lamina import backend
 from lamina.autograd import Parameter
 from lamina.optimizers import _options
-from lamina.optimizers._gradients import Accumulator, norm_factors, summed
+from lamina.optimizers._counting import either
+from lamina.optimizers._gradients import Accumulator, norm_factors, summed, unscaled
 from lamina.optimizers._layout import Layout
 
 _ELSEWHERE = {
@@ -40,7 +41,8 @@ class Optimizer:
         ema_momentum: how much of the average stays, in [0, 1).
         ema_overwrite_frequency: put the averages in place of the parameters every so many steps;
             None leaves that to ``finalize_variable_values``.
-        loss_scale_factor: for training in half precision, which is not supported: None.
+        loss_scale_factor: for half precision: gradients are those of the loss times this number
+            (see ``scale_loss``) and are divided by it first. ``LossScaleOptimizer`` finds one.
         gradient_accumulation_steps: so many calls of ``apply`` make one step, with the mean
             of their gradients.
         name: a name for it; by default that of the class in lower case.
@@ -48,6 +50,9 @@ class Optimizer:
     Attributes:
         iterations: the number of steps done.
     """
+
+    scales_loss = False
+    """Whether gradients are to be those of ``scale_loss(loss)``."""
 
     slots: tuple[str, ...] = ()
     """Names of the arrays of state that the rule keeps for each parameter."""
@@ -93,12 +98,10 @@ class Optimizer:
         self.ema_overwrite_frequency = _options.optional(
             _options.count, owner, "ema_overwrite_frequency", ema_overwrite_frequency, 1
         )
-        if loss_scale_factor is not None:
-            raise ValueError(
-                f"{owner} does not scale losses, which only training in half precision needs, got "
-                f"{loss_scale_factor=}: leave it None and train in float32"
-            )
-        self.loss_scale_factor = None
+        self.loss_scale_factor = _options.optional(
+            _options.positive, owner, "loss_scale_factor", loss_scale_factor
+        )
+        self.scales_loss = self.loss_scale_factor is not None
         self.gradient_accumulation_steps = _options.optional(
             _options.count, owner, "gradient_accumulation_steps", gradient_accumulation_steps, 2
         )
@@ -117,7 +120,8 @@ class Optimizer:
             p: the parameter before.
             g: its gradient, in the shape of ``p``.
             state: one array in the shape of ``p`` for each of ``slots``.
-            step: the number of this step, from 1.
+            step: the number of this step, from 1; where steps may be skipped on a device, like the
+                rate, an array without axes: see ``_counting.py``.
             rate: the learning rate of this step.
 
         Returns:
@@ -135,12 +139,15 @@ class Optimizer:
             return update(xp, p, g, state, step, rate)
         average = state[-1]
         p, state = update(xp, p, g, state[:-1], step, rate)
-        if step == 1:
-            average = p
-        else:
-            average = self.ema_momentum * average + (1 - self.ema_momentum) * p
-        overwrite = self.ema_overwrite_frequency and step % self.ema_overwrite_frequency == 0
-        return (average if overwrite else p), (*state, average)
+        mixed = self.ema_momentum * average + (1 - self.ema_momentum) * p
+        average = either(xp, step == 1, p, mixed)
+        if self.ema_overwrite_frequency:
+            p = either(xp, step % self.ema_overwrite_frequency == 0, average, p)
+        return p, (*state, average)
+
+    def scale_loss(self, loss):
+        """``loss``, times ``loss_scale_factor`` where there is one."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
     @property
     def learning_rate(self) -> float:
@@ -253,7 +260,7 @@ class Optimizer:
         gradients, parameters = zip(*grads_and_vars, strict=True)
         self.apply(list(gradients), parameters)
 
-    def apply_shards(self, shards: Sequence[Sequence], workers=None) -> None:
+    def apply_shards(self, shards: Sequence[Sequence], workers=None, step=None) -> None:
         """Do one step with the sum of several lists of gradients, added in their order.
 
         Args:
@@ -261,28 +268,38 @@ class Optimizer:
             workers: threads to share the work in host memory: None for the calling thread alone, a
                 number, or an object whose ``map_blocks(function, n)`` calls ``function(i)`` for i
                 below n and waits. The result does not depend on it.
+            step: what is done, in place of the step itself, with the gradients, checked and
+                gathered: a function of their lists.
         """
         layout = self._layout or self._built_layout()
         complete = layout.check(shards)
         if layout.rebound():
-            layout = self._reread()
+            self._reread()
+        if self.loss_scale_factor is not None:
+            shards = [unscaled(gradients, self.loss_scale_factor) for gradients in shards]
         if self.gradient_accumulation_steps is not None:
             shards = self._accumulator.add(shards)
             if shards is None:
                 return
         elif not complete:
             shards = [summed(shards)]
+        if not complete and all(g is None for g in shards[0]):
+            raise ValueError("no parameter received a gradient: does the loss depend on any?")
+        if step is not None:
+            step(shards)
+        else:
+            self._step(shards, workers)
+
+    def _step(self, shards, workers) -> None:
         factors = None
         if self.clipnorm is not None or self.global_clipnorm is not None:
             shards = [summed(shards)]
             factors = norm_factors(shards[0], self.clipnorm, self.global_clipnorm)
-        if not complete and all(g is None for g in shards[0]):
-            raise ValueError("no parameter received a gradient: does the loss depend on any?")
         rate = self._learning_rate
         if callable(rate):
             rate = float(rate(self.iterations))
         step = self.iterations + 1
-        layout.step(step, rate, shards, factors, workers)
+        self._layout.step(step, rate, shards, factors, workers)
         self.iterations = step
         for p in self._constrained:
             p.data = p.constraint(p.data)

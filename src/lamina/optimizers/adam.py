@@ -1,9 +1,9 @@
 """Adam and AdamW: means of the gradient and of its square."""
 
 from collections.abc import Callable
-from math import sqrt
 
 from lamina.optimizers import _options
+from lamina.optimizers._counting import lack, root
 from lamina.optimizers._optimizer import Optimizer
 
 
@@ -82,7 +82,7 @@ class Adam(Optimizer):
         if self.amsgrad:
             v = xp.maximum(largest[0], v)
             kept = (*kept, v)
-        alpha = rate * sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
+        alpha = rate * root(xp, lack(xp, self.beta_2, step)) / lack(xp, self.beta_1, step)
         return p - m / (xp.sqrt(v) + self.epsilon) * alpha, kept
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from lamina.optimizers import _options
+from lamina.optimizers._counting import lack
 from lamina.optimizers._optimizer import Optimizer
 
 
@@ -67,4 +68,4 @@ class Adamax(Optimizer):
         m, u = state
         m = m + (g - m) * (1 - self.beta_1)
         u = xp.maximum(u * self.beta_2, xp.abs(g))
-        return p - m / (u + self.epsilon) * (rate / (1 - self.beta_1**step)), (m, u)
+        return p - m / (u + self.epsilon) * (rate / lack(xp, self.beta_1, step)), (m, u)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from itertools import accumulate
 
 from lamina.optimizers import _options
+from lamina.optimizers._counting import entry, lack
 from lamina.optimizers._optimizer import Optimizer
 
 # The products of 1 - 0.96**t / 2 for t = 0 (taken as 1), 1, 2, ...; beyond 900 factors are 1.0.
@@ -74,14 +75,14 @@ class Nadam(Optimizer):
         m, v = state
         m = m + (g - m) * (1 - self.beta_1)
         v = v + (g * g - v) * (1 - self.beta_2)
-        ahead = self._momentum(step + 1) / (1 - self._momentum_product(step + 1))
-        here = (1 - self._momentum(step)) / (1 - self._momentum_product(step))
-        root = xp.sqrt(v / (1 - self.beta_2**step))
+        ahead = self._momentum(step + 1) / (1 - self._momentum_product(xp, step + 1))
+        here = (1 - self._momentum(step)) / (1 - self._momentum_product(xp, step))
+        root = xp.sqrt(v / lack(xp, self.beta_2, step))
         return p - (m * ahead + g * here) * rate / (root + self.epsilon), (m, v)
 
     def _momentum(self, step):
         return self.beta_1 * (1 - 0.5 * 0.96**step)
 
-    def _momentum_product(self, step):
+    def _momentum_product(self, xp, step):
         """P(step): powers of beta_1 times what the schedule adds, which soon stays the same."""
-        return self.beta_1**step * _WARMING[min(step, len(_WARMING) - 1)]
+        return self.beta_1**step * entry(xp, _WARMING, step)
