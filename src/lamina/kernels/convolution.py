@@ -73,7 +73,6 @@ def conv_max_pool(
     return finished(out, pooled_back, needs, w.shape, data_format, "linear")
 
 
-
 @kernel("conv_transpose", "numpy")
 def conv_transpose(
     xp, needs, x, w, bias, *, strides, padding, output_padding, dilation_rate, data_format,
