@@ -413,6 +413,20 @@ class TestErrors:
             with pytest.raises(TypeError, match="a whole number, or one for each image, got "):
                 function(network(), X, wrong)
 
+    def test_one_number_that_may_be_a_probability_or_a_logit(self, function):
+        class Own(lamina.Model):
+            def __init__(self, scale):
+                super().__init__()
+                self.scale, self.inner = scale, network(end="sigmoid")
+                self(X)
+
+            def call(self, inputs):
+                return self.scale * self.inner(inputs)
+
+        with pytest.raises(ValueError, match="probabilities or logits: say the class, class_=1"):
+            function(Own(0.5), X)
+        assert function(Own(0.5), X, 1).shape == function(Own(-3.0), X).shape
+
     def test_models_that_give_no_scores(self, function):
         model = applications.UNet((8, 8, 3), filters=2, depth=1)
         with pytest.raises(ValueError, match=r"gives no scores of shape \(batch, classes\) but"):

@@ -70,8 +70,13 @@ class Score:
         if class_ is None:
             if count > 1:
                 return [int(i) for i in self.outputs.argmax(axis=1)]
-            middle = 0.5 if self.kind == "logit" else 0.0
-            return [int(value > middle) for value in self.outputs[:, 0]]
+            numbers = self.outputs[:, 0]
+            if self.kind == "output" and all(0 <= n <= 1 for n in numbers):
+                raise ValueError(
+                    f"{self._model} does not end in a sigmoid that can be seen, and gives numbers "
+                    "from 0 to 1, which may be probabilities or logits: say the class, class_=1"
+                )
+            return [int(n > (0.5 if self.kind == "logit" else 0.0)) for n in numbers]
         try:
             one_for_all = hasattr(class_, "__index__") and getattr(class_, "ndim", 0) == 0
             classes = [*map(operator.index, [class_] * rows if one_for_all else class_)]
