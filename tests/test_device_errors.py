@@ -139,11 +139,12 @@ class Hungry(layers.Layer):
         return inputs * 1.0
 
 
-def test_an_exhausted_device_names_the_layer_the_bytes_and_a_batch_that_fits(monkeypatch):
+@pytest.mark.parametrize("place", [PLACE, "numpy"])
+def test_an_exhausted_device_names_the_layer_the_bytes_and_a_batch_that_fits(place, monkeypatch):
     given_back = []
     monkeypatch.setattr(memory, "give_back", lambda: given_back.append(1))
     stack = [layers.Dense(3, input_shape=(2,)), Hungry(name="hungry"), layers.Dense(1)]
-    model = lamina.Sequential(stack, backend=PLACE)
+    model = lamina.Sequential(stack, backend=place)
     model.compile("adam", "mse")
     x, y = np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
     before = model.get_weights()
