@@ -121,17 +121,17 @@ def _raw(value):
     return value._values if isinstance(value, _Array) else value
 
 
-class _Space(types.ModuleType):
-    """A namespace whose functions are those of ``beneath``, from arrays to arrays."""
+class _Standard(types.ModuleType):
+    """The standard's namespace: NumPy's functions, from arrays to arrays."""
 
-    def __init__(self, name, beneath, array):
-        super().__init__(name)
-        self._beneath, self._array = beneath, array
+    def __init__(self, array):
+        super().__init__("array_api_compat.cupy")
+        self._array = array
 
     def __getattr__(self, name):
         if name.startswith("__"):  # where its files are, for one
             raise AttributeError(name)
-        found = getattr(self._beneath, name)
+        found = getattr(backend.get("numpy").xp, name)
         if isinstance(found, type) or not callable(found):
             return found
 
@@ -146,17 +146,16 @@ class _Space(types.ModuleType):
 def modules(devices=2):
     """What `sys.modules` holds where CuPy is installed and there are so many devices.
 
-    The module has ``pool`` and ``pinned``, the pools of memory, and ``cuda.Device.entered``.
+    CuPy's own module has but what is written here, so that no name of it is taken for another; and
+    besides ``pool`` and ``pinned``, its pools of memory, and ``cuda.Device.entered``.
     """
     current = [_Device(0)]
     device = type("Device", (_Device,), {"entered": [], "current": current})
     array = type("ndarray", (_Array,), {"__slots__": ()})
 
-    def on_current(values):
-        return array(values, current[-1])
-
-    cupy = _Space("cupy", np, on_current)
+    cupy = types.ModuleType("cupy")
     cupy.ndarray = array
+    cupy.asarray = lambda values: array(values, current[-1])
     cupy.nonzero = lambda x: x.nonzero()
     cupy.is_available = lambda: True
     cupy.cuda = types.SimpleNamespace(
@@ -165,8 +164,7 @@ def modules(devices=2):
     cupy.pool, cupy.pinned = Pool(), Pool()
     cupy.get_default_memory_pool = lambda: cupy.pool
     cupy.get_default_pinned_memory_pool = lambda: cupy.pinned
-    standard = _Space("array_api_compat.cupy", backend.get("numpy").xp, on_current)
-    return {"cupy": cupy, "array_api_compat.cupy": standard}
+    return {"cupy": cupy, "array_api_compat.cupy": _Standard(cupy.asarray)}
 
 
 def install(monkeypatch):
