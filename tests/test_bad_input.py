@@ -111,6 +111,25 @@ def test_one_sample_without_the_batch_axis(method):
         declared.predict(X[0])
 
 
+@pytest.mark.parametrize(
+    "declared, shape, remedy",
+    [
+        ((8, 9, 3), (2, 3, 8, 9), r"channels-first: pass numpy\.moveaxis\(x, 1, -1\)"),
+        ((3, 8, 9), (2, 8, 9, 3), r"channels-last: pass numpy\.moveaxis\(x, -1, 1\)"),
+        ((None, None, 3), (2, 3, 8, 9), "channels-first"),
+        ((8, 9, 1), (2, 8, 9), r"add the channel axis, x\[\.\.\., None\]$"),
+        ((1, 8, 9), (2, 8, 9), r"add the channel axis, x\[:, None\]$"),
+        ((8, 9, 3), (2, 8, 9), r"select or reshape the data, or declare Input\(\(8, 9\)\)"),
+        ((8, 9, 3), (2, 9, 8, 3), "select or reshape the data"),
+    ],
+)
+def test_images_with_their_channels_elsewhere_are_told_how_to_move_them(declared, shape, remedy):
+    model = lamina.Sequential([layers.Input(declared), layers.GlobalAveragePooling2D()])
+    x = np.arange(np.prod(shape), dtype="float32").reshape(shape)
+    with refused(ValueError, f"seem to be {remedy}|: {remedy}", None, x):
+        model.predict(x, verbose=0)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_number_is_not_a_batch(method):
     with refused(ValueError, "one row per sample, got a single number", network()) as _:
