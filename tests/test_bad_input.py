@@ -733,6 +733,26 @@ def test_an_output_that_does_not_fit_the_loss_is_warned_of(units, activation, lo
         model.fit(X, labels, verbose=0)
 
 
+@pytest.mark.parametrize(
+    "last, warned",
+    [
+        ([layers.Conv2D(1, 1, activation="softmax")], "always 1"),
+        ([layers.Conv2D(1, 1), layers.Softmax()], "always 1"),
+        ([layers.Conv2D(1, 1), layers.Permute((3, 1, 2)), layers.Softmax(1)], "always 1"),
+        ([layers.Conv2D(1, 1)], 'takes probabilities.*activation="sigmoid"'),
+        ([layers.Conv2D(1, 1, activation="sigmoid")], None),
+        ([layers.Conv2D(1, 1), layers.Softmax((1, 2, 3))], None),
+    ],
+)
+def test_outputs_of_convolutions_and_softmaxes_are_looked_at_too(last, warned):
+    model = lamina.Sequential([layers.Input((4, 4, 1)), *map(copy.deepcopy, last)])
+    model.compile("sgd", "binary_crossentropy")
+    x = np.ones((2, 4, 4, 1), "float32")
+    y = np.zeros((2, *model.output_shape[1:]))
+    with pytest.warns(UserWarning, match=warned) if warned else contextlib.nullcontext():
+        model.fit(x, y, verbose=0)
+
+
 def test_layers_are_called_on_arrays_and_return_one():
     with pytest.raises(TypeError, match="got the layer Input .*Sequential"):
         layers.Dense(3)(layers.Input((4,)))

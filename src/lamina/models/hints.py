@@ -5,7 +5,8 @@ import warnings
 
 from lamina import backend, ops
 from lamina.data import ArrayBatches
-from lamina.layers import Activation, Dense, Rescaling
+from lamina.layers import Activation, Dense, Rescaling, Softmax
+from lamina.layers._convolution import Convolution
 
 _LARGE = 100  # inputs beyond this are asked about
 _LOOKED_AT = 64  # rows
@@ -21,9 +22,11 @@ _NOT_PROBABILITIES = (ops.linear, ops.relu, ops.tanh)
 def warn_of_outputs(model, loss) -> None:
     """Warn where the last layer's activation and the loss do not belong together."""
     last = model.layers[-1] if model.layers else None
-    activation = getattr(last, "activation", None) if isinstance(last, Dense | Activation) else None
-    shape = model.output_shape
-    if activation is ops.softmax and shape is not None and shape[-1] == 1:
+    known = isinstance(last, Dense | Activation | Convolution)
+    activation = ops.softmax if isinstance(last, Softmax) else last.activation if known else None
+    axis = last.axis if isinstance(last, Softmax) else -1
+    shape = model.output_shape if isinstance(axis, int) else None
+    if activation is ops.softmax and shape is not None and shape[axis] == 1:
         _warn(
             f"{last} gives a softmax over one number, which is always 1, so nothing can be learnt: "
             'use activation="sigmoid" for two classes, or one unit per class'
