@@ -496,6 +496,16 @@ def test_options_out_of_range(how, match):
         model.fit(X, Y, **{"verbose": 0, **how})
 
 
+@pytest.mark.parametrize(
+    "third", [["accuracy"], ["accuracy", "mae"], "accuracy", [lamina.metrics.Mean()], {"a": "mae"}]
+)
+def test_metrics_in_the_place_of_loss_weights(third):
+    model = network()
+    with refused(TypeError, r"loss_weights are numbers, got .*did you mean metrics=\[", model):
+        model.compile("adam", "binary_crossentropy", third)
+    model.compile("adam", "binary_crossentropy", [np.float32(2)], ["accuracy"])
+
+
 def test_callbacks_are_objects():
     model = network()
     with refused(
