@@ -1,10 +1,15 @@
-"""How lamina words its errors: what must hold, what came, what to do.
+"""How lamina words its errors: what must hold, what came, what to do; and where it warns.
 
 Most errors are plain ``ValueError`` and ``TypeError`` with such a message, raised where the
 condition is known. This file holds what several rooms share.
 """
 
+import os
+import sys
+import warnings
 from collections.abc import Iterable
+
+_HOME = os.path.dirname(__file__) + os.sep
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -43,6 +48,14 @@ def missing(kind: str, name: str, known: Iterable[str]) -> AttributeError:
     close = nearest(name, alike) or nearest(name, names)
     advice = f": did you mean {close!r}?" if close else f"; it has {', '.join(names)}"
     return AttributeError(f"lamina has no {kind} {name!r}{advice}")
+
+
+def warn(text: str) -> None:
+    """Warn at the line outside of the library that led here."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HOME):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, stacklevel=level)
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
