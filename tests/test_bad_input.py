@@ -775,6 +775,83 @@ def test_layers_are_called_on_arrays_and_return_one():
         Forgets()(np.ones((2, 3), "float32"))
 
 
+class MadeAnew(layers.Layer):
+    """A layer that loses the layers it is made of."""
+
+    def call(self, inputs):
+        return lamina.Sequential([layers.Dense(3, name="lost")])(inputs)
+
+
+class MadeAnewModel(lamina.Model):
+    def call(self, inputs):
+        return layers.Dropout(0.5)(layers.Dense(1, name="lost")(inputs))
+
+
+def fitted(model):
+    model.compile("sgd", "mse")
+    return model.fit(X, Y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "use, inner, outer",
+    [
+        (lambda: MadeAnewModel()(X), "Dense", "MadeAnewModel"),
+        (lambda: MadeAnew()(X), "Sequential", "MadeAnew"),
+        (lambda: lamina.Sequential([layers.Input((8,)), MadeAnew()]), "Sequential", "MadeAnew"),
+        (lambda: fitted(lamina.Sequential([MadeAnew(), layers.Dense(1)])), "Seq", "MadeAnew"),
+        (lambda: layers.Activation(lambda x: layers.Dense(2)(x))(X), "Dense", "Activation"),
+    ],
+)
+def test_a_layer_made_in_a_call_is_warned_of_where_it_is_lost(use, inner, outer):
+    match = f'{inner}.*" was built in the call of {outer} .*make it in __init__ and keep it'
+    with pytest.warns(UserWarning, match=match) as told:
+        use()
+    assert [w.filename for w in told] == [__file__]
+
+
+class MadeLate(layers.Layer):
+    """Layers that are there only from the first call on, but held."""
+
+    late = None
+
+    def build(self, input_shape):
+        self.inner = [layers.Dense(4)]
+        self.inner[0](np.ones((1, *input_shape[1:]), "float32"))
+
+    def call(self, inputs):
+        out = self.inner[0](inputs)
+        if self.late is None:
+            new = layers.Dense(3)
+            new(out)
+            self.late = {"deep": (new,)}
+        flat = layers.Flatten()(out)  # has no weights
+        return self.late["deep"][0](flat) + PARTNER["layer"].shared(out)
+
+
+PARTNER = {}
+
+
+class Shares(lamina.Model):
+    """A model whose inner layer calls one that the model holds."""
+
+    def __init__(self):
+        super().__init__()
+        self.shared, self.inner = layers.Dense(3), MadeLate()
+        PARTNER["layer"] = self
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
+def test_layers_that_are_held_in_the_end_are_not_warned_of():
+    assert len(Shares().compute_output_shape((None, 8))) == 2
+    model = Shares()
+    assert model(X).shape == (12, 3)
+    assert len(model.weights) == 6
+    with lamina.debug_nans():
+        assert Shares()(X).shape == (12, 3)
+
+
 def test_whole_numbers_become_floats_in_a_layer_called_by_itself():
     out = layers.Dense(2)(np.ones((2, 3), int))
     assert out.dtype == np.float32

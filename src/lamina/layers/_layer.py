@@ -45,6 +45,7 @@ from lamina.errors import counted
 from lamina.layers import _inputs, _passes
 from lamina.layers._building import Building
 from lamina.layers._casting import widened
+from lamina.layers._first_call import FirstCall
 from lamina.layers._names import unique_name
 from lamina.layers._options import sample_shape, unknown_option
 
@@ -271,9 +272,9 @@ class Layer(Building):
         if not self.built:
             if self._backend is None:
                 self._backend = backend.of(_inputs.first(inputs).data)
-            self.build_for(_inputs.of_samples(shape))
-        if not debug.enabled:
-            return self(inputs, training=training)
+            with FirstCall(self):
+                self.build_for(_inputs.of_samples(shape))
+                return self(inputs, training=training)
         with debug.inside(self.name):
             self.check_input(shape)
             if self._border is not None:
