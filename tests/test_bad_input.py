@@ -775,6 +775,28 @@ def test_layers_are_called_on_arrays_and_return_one():
         Forgets()(np.ones((2, 3), "float32"))
 
 
+class Mismatched(lamina.Model):
+    def __init__(self):
+        super().__init__()
+        self.conv = layers.Conv2D(4, 3)
+
+    def call(self, inputs):
+        return inputs + self.conv(inputs)
+
+
+@pytest.mark.parametrize("outer", [lambda model: model, lambda model: lamina.Sequential([model])])
+def test_an_error_in_the_call_of_a_model_of_ones_own_names_it_once(outer):
+    model = outer(Mismatched())
+    model.compile("sgd", "mse")
+    x = np.ones((2, 8, 8, 3), "float32")
+    with pytest.raises(ValueError) as caught:
+        model.fit(x, x, verbose=0)
+    assert len(caught.value.__notes__) == 1
+    assert 'This was in Mismatched "mis' in caught.value.__notes__[0]
+    assert "inputs of shape (1, 8, 8, 3)" in caught.value.__notes__[0]
+    assert not model.built
+
+
 class MadeAnew(layers.Layer):
     """A layer that loses the layers it is made of."""
 

@@ -68,7 +68,7 @@ class Model(Trainer, RandomState, Layer):
     def build(self, input_shape) -> None:
         """Make all parameters, by running ``call`` on one sample."""
         with no_grad(), _passes.Pass(), debug.debug_nans(False):
-            out = self.call(self.sample(input_shape, 1, self.input_dtype))
+            out = self._computed(self.sample(input_shape, 1, self.input_dtype), training=False)
             self._output_shape = _inputs.of_samples(_inputs.shape_of(out))
 
     @property
