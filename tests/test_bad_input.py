@@ -140,6 +140,13 @@ def test_lists_of_different_lengths():
     model = network()
     with refused(ValueError, "x has rows of different lengths", model):
         model.fit([[1.0] * 8, [1.0] * 7], Y[:2])
+    for rows in ([[1.0] * 8, [1.0] * 7], [np.ones(8), np.ones(7)]):
+        with refused(ValueError, "x has rows of different lengths: pad", model):
+            model.fit(np.array(rows, dtype=object), Y[:2])
+    alike = np.empty(2, dtype=object)
+    alike[:] = [np.ones(8), np.ones(8)]
+    with refused(ValueError, "x is an array of arrays: make them one with numpy.stack", model):
+        model.fit(alike, Y[:2])
 
 
 @pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
