@@ -513,6 +513,13 @@ def test_metrics_in_the_place_of_loss_weights(third):
     model.compile("adam", "binary_crossentropy", [np.float32(2)], ["accuracy"])
 
 
+def test_a_model_is_not_saved_whole_yet():
+    model = network()
+    with refused(AttributeError, "no save yet: .* use save_weights and load_weights", model):
+        model.save("m.keras")
+    assert not hasattr(model, "save")  # what ModelCheckpoint asks
+
+
 def test_callbacks_are_objects():
     model = network()
     with refused(
@@ -526,6 +533,9 @@ def test_callbacks_are_objects():
     [
         (lambda: network().compile(loss="binary_crosentropy"), "loss .*'binary_crossentropy'"),
         (lambda: network().compile("adm", "mse"), "optimizer 'adm': did you mean '[Aa]dam'"),
+        (lambda: network().compile("adma", "mse"), "optimizer 'adma': did you mean 'Adam'"),
+        (lambda: network().compile("adam", "mes"), "loss 'mes': did you mean 'mse'"),
+        (lambda: network().compile("adam", "mse", metrics=["mes"]), "metric 'mes'.* 'mse'"),
         (lambda: network().compile("adam", "mse", metrics=["acuracy"]), "metric.*'accuracy'"),
         (lambda: layers.Dense(3, "sigmoyd"), "activation 'sigmoyd': did you mean 'sigmoid'"),
         (lambda: layers.Dense(3, kernel_initializer="glorot_unifrom"), "'glorot_uniform'"),
