@@ -394,5 +394,7 @@ class TestMostWrong:
         with pytest.raises(ValueError, match=r"draws images, .*\(5,\): model.predict gives"):
             plotting.most_wrong(flat, np.ones((1, 5)), wrong)
         unet = applications.UNet((8, 8, 1), filters=2, depth=1)
-        with pytest.raises(ValueError, match=r"scores \(batch, classes\), got \(3, 8, 8, 2\)"):
+        with pytest.raises(ValueError, match=r"scores .*, got \(3, 8, 8, 2\): .*y_true.ravel\(\)"):
             plotting.most_wrong(unet, np.ones((3, 8, 8, 1)), [0, 1, 1])
+        with pytest.raises(ValueError, match=r"y expects .* \(3, 8, 8\): .*y_true.ravel\(\)"):
+            plotting.most_wrong(unet, np.ones((3, 8, 8, 1)), np.zeros((3, 8, 8)))
