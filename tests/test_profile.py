@@ -212,6 +212,32 @@ def test_a_profile_is_a_table_when_printed():
         lamina.profile(model, x, y)["losss"]
 
 
+@pytest.mark.parametrize(("rows", "quiet"), [(1, False), (64, True), (2000, True)])
+@pytest.mark.parametrize("training", [False, True])
+def test_products_have_as_many_threads_layer_by_layer_as_in_the_step(
+    rows, quiet, training, monkeypatch
+):
+    now, seen = [4], []
+
+    def spy(x):
+        seen.append(now[0])
+        return x * 1.0
+
+    stack = [layers.Conv2D(8, 3, input_shape=(14, 14, 4)), layers.Activation(spy)]
+    model = compiled([*stack, layers.Flatten(), layers.Dense(1)], "numpy")
+    x, y = np.ones((rows, 14, 14, 4), "float32"), np.ones((rows, 1), "float32")
+    controls = "fake", lambda count: now.__setitem__(0, count), lambda: now[0]
+    monkeypatch.setattr(backends.blas, "_controls", lambda: controls)
+    for _ in range(2):
+        seen.clear()
+        model.train_on_batch(x, y) if training else model.predict(x, batch_size=rows, verbose=0)
+    as_run = set(seen)
+    seen.clear()
+    lamina.profile(model, x, y if training else None)
+    assert as_run == set(seen) == ({1} if quiet else {4})
+    assert now == [4]
+
+
 def test_the_libraries_are_as_they_were_afterwards():
     model, x, y = network("numpy")
     before = dict(vars(np)), dict(vars(layers.Layer))

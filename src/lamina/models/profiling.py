@@ -1,5 +1,6 @@
 """profile: what a step costs, layer by layer."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -8,6 +9,7 @@ from lamina.autograd import Parameter, no_grad, sweep
 from lamina.layers._casting import widened
 from lamina.layers._passes import Pass
 from lamina.losses import prepare
+from lamina.models import forward
 from lamina.models.feeding import Feed
 from lamina.models.forward import outputs_of
 from lamina.models.model import Model
@@ -123,7 +125,8 @@ def profile(model, x, y=None) -> Profile:
     """What a step costs, layer by layer: time, calls of the array library, waits and memory.
 
     With ``y`` it is a step of training: forward, loss, backward and the optimizer, as the model was
-    compiled; without, the way forward as ``predict`` takes it. The step is recorded once for its
+    compiled; without, the way forward as ``predict`` takes it. Matrix products use as many threads
+    layer by layer as they do in the step as it is run. The step is recorded once for its
     counts and a few times for the clock, of which the quickest counts. On a GPU the host waits for
     the device wherever a layer ends, so that times are each layer's own; their sum is then more
     than the step takes.
@@ -163,9 +166,12 @@ def profile(model, x, y=None) -> Profile:
     backend.memory.keep()
     with place.scope(), backend.quiet():
         run = _Use(model, x) if y is None else _Training(model, x, y)
-        run.once(Recorder(place, counts=False))  # whatever is made once is made now
-        counted = run.once(Recorder(place, counts=True))
-        timed = min((run.once(Recorder(place, counts=False)) for _ in range(_REPEATS)), key=_time)
+        run.as_it_is()  # which finds out how batches are cut
+        with backend.blas.one_thread() if run.one_thread_each() else nullcontext():
+            run.once(Recorder(place, counts=False))  # whatever is made once is made now
+            counted = run.once(Recorder(place, counts=True))
+            times = [run.once(Recorder(place, counts=False)) for _ in range(_REPEATS)]
+        timed = min(times, key=_time)
         as_run = min(_seconds(place, run.as_it_is) for _ in range(_REPEATS))
     for row, clock in zip(counted.all_rows, timed.all_rows, strict=True):
         row.forward.seconds = clock.forward.seconds
@@ -200,6 +206,9 @@ class _Use:
     def as_it_is(self) -> None:
         with no_grad():
             outputs_of(self.model, self.x)
+
+    def one_thread_each(self) -> bool:
+        return forward.one_thread_each(self.model, self.x.shape[0])
 
 
 class _Training:
@@ -254,6 +263,9 @@ class _Training:
         self.whole.number = self.step.number  # the same random numbers, whatever came before
         parts = self.whole.gradients(self.x, self.y, None)
         self.optimizer.apply_shards([part.gradients for part in parts])
+
+    def one_thread_each(self) -> bool:
+        return self.whole.one_thread_each(self.x.shape[0])
 
 
 def _copied(optimizer, parameters):
