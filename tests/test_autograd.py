@@ -938,5 +938,21 @@ def test_names_beyond_the_standard_are_not_there(name, advice):
         getattr(xp, name)
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("tahn", "'tan' or 'tanh'"),
+        ("einsum", "'lamina.ops.einsum'"),
+        ("relu", "'lamina.ops.relu'"),
+        ("softmax", "'lamina.ops.softmax'"),
+        ("cumsum", "'cumulative_sum'"),
+    ],
+)
+def test_names_that_are_misspelt_or_live_elsewhere_are_told(name, advice):
+    with pytest.raises(AttributeError) as caught:
+        getattr(xp, name)
+    assert str(caught.value).endswith(f"has no {name!r}: did you mean {advice}?")
+
+
 def test_functions_without_derivative_say_so():
     assert "constant with respect to its arguments" in xp.floor.__doc__

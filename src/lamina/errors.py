@@ -9,11 +9,16 @@ from collections.abc import Iterable
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like ``name``, or None when none comes close."""
+    return next(iter(near(name, known, 1)), None)
+
+
+def near(name: str, known: Iterable[str], count: int) -> list[str]:
+    """The known names most like ``name``, the most alike first, at most ``count`` of them."""
     from difflib import get_close_matches
 
     by_folded = {k.lower().replace("_", ""): k for k in known}
-    close = get_close_matches(name.lower().replace("_", ""), by_folded, n=1, cutoff=0.6)
-    return by_folded[close[0]] if close else None
+    close = get_close_matches(name.lower().replace("_", ""), by_folded, n=count, cutoff=0.6)
+    return [by_folded[folded] for folded in close]
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
