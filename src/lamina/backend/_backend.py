@@ -254,6 +254,11 @@ def is_array(value) -> bool:
     return is_array_api_obj(value)
 
 
+def is_namespace(value) -> bool:
+    """Whether ``value`` is a namespace of array functions, as ``numpy`` and ``lamina.xp`` are."""
+    return all(hasattr(value, name) for name in ("__name__", "asarray", "isdtype"))
+
+
 def of(array) -> Backend:
     """The backend that an array belongs to."""
     xp = namespace(array)
@@ -274,6 +279,11 @@ def _resolve(array):
 
     if not is_array(array):
         kind = type(array).__name__
+        if is_namespace(array):
+            raise TypeError(
+                f"expected an array, got the namespace {array.__name__}: leave it out, a function "
+                "finds it by its arrays"
+            )
         raise TypeError(
             f"expected an array (NumPy, CuPy, ... or lamina.Tensor), got {kind}: "
             "convert it first, for example with lamina.backend.get('numpy').asarray(...)"

@@ -12,6 +12,7 @@ express: a raw implementation with rules of its own.
 
 import functools
 import importlib
+import inspect
 
 from lamina import backend
 from lamina.autograd import _debug, differentiable, vertex_of
@@ -103,6 +104,8 @@ def op(definition):
             return tuple(Tensor._of(part, Output(node, i, len(out))) for i, part in enumerate(out))
         return Tensor._of(out, node)
 
+    _, *rest = inspect.signature(definition).parameters.values()
+    call.__signature__ = inspect.Signature(rest)
     call.definition = definition
     call.arrays, call.options, call.defaults = arrays, options, option_defaults
     OPS[name] = call
@@ -113,6 +116,8 @@ def _bound(made, args, settings):
     """Arrays given by name and options given by position, put where they belong."""
     name, arrays, options = made.__name__, made.arrays, made.options
     count = len(arrays)
+    if args and backend.is_namespace(args[0]):
+        backend.namespace(args[0])  # which says that callers leave it out
     if len(args) > count + len(options):
         raise TypeError(
             f"{name} takes {count + len(options)} arguments ({', '.join(arrays + options)}), "
