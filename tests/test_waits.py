@@ -296,3 +296,17 @@ def test_cupys_arrays_are_watched_by_their_class(cupy, read, match):
         assert x.__dlpack__() == "capsule"
     assert dict(vars(ndarray)) == own
     read(x)
+
+
+def test_a_tensor_is_read_as_the_message_and_the_example_say():
+    loss = lamina.xp.sum(lamina.Tensor([1.0, 2.0], requires_grad=True) ** 2)
+    with forbid_sync(rehearse=True):
+        with pytest.raises(HiddenWait, match=r"allow_sync\(\):`, of a tensor .* as x\.item\(\)"):
+            float(loss)
+        with allow_sync():
+            assert loss.item() == 5.0
+    lines = (line.strip() for line in allow_sync.__doc__.splitlines())
+    code = "\n".join(line[4:] for line in lines if line[:4] in (">>> ", "... "))
+    assert "print(" in code
+    with forbid_sync(rehearse=True):
+        exec(code, {"lamina": lamina, "loss": loss})

@@ -135,9 +135,11 @@ class forbid_sync:
         if meant:
             self.allowed.append(f"{call} of an array on {place}")
             return
+        plain = call in ("float(x)", "int(x)", "complex(x)")
         raise HiddenWait(
             f"{call} makes the host wait for {place}, which forbid_sync() rules out: {remedy}; "
             "where the wait is meant, put it into `with lamina.backend.allow_sync():`"
+            f"{', of a tensor with a gradient as x.item()' if plain else ''}"
         )
 
 
@@ -146,7 +148,7 @@ class allow_sync:
 
     Example:
         >>> with lamina.backend.allow_sync():
-        ...     print(float(loss))
+        ...     print(loss.item())
     """
 
     def __enter__(self) -> None:
