@@ -9,6 +9,7 @@ import math
 from lamina import backend
 
 FLOATING = ("real floating", "complex floating")
+LOST = "of a tensor would lose its gradient"
 
 
 class Tensor:
@@ -177,8 +178,8 @@ class Tensor:
         """The value for a conversion that may be hidden, as in ``math.sin(tensor)``."""
         if self.requires_grad:
             raise TypeError(
-                f"{kind}() of a tensor would lose its gradient, as functions of math do: use those "
-                "of lamina.xp, or say .item() where a plain number is meant"
+                f"{kind}() {LOST}, as functions of math do: use those of lamina.xp, or say .item() "
+                "where a plain number is meant"
             )
         return self.item()
 
