@@ -97,10 +97,12 @@ def _rows(model: Any, x: np.ndarray, layers: Any) -> list[tuple[str, np.ndarray]
                 f"feature_maps draws what convolutions and poolings of images give, and {model} "
                 "has none: name the layers to draw"
             )
-        ran = explain.layer_outputs(model, x)
-        holding = [path for path, one in known.items() if any(map(_makes_maps, one.layers_within()))]
-        given = {path: ran[path] for path in ran if path in holding}
-        given = {p: o for p, o in given.items() if _makes_maps(known[p]) or np.ndim(o) == 4}
+        given = {}
+        for path, out in explain.layer_outputs(model, x).items():
+            one = known[path]
+            images = getattr(out, "ndim", 0) == 4 and any(map(_makes_maps, one.layers_within()))
+            if images or _makes_maps(one):
+                given[path] = out
     else:
         given = explain.layer_outputs(model, x, layers)
     rows = []
