@@ -21,7 +21,8 @@ _REPEATS = 5
 
 @dataclass
 class Profile:
-    """What one step of a model cost; printed, it is a table.
+    """What one step of a model cost; printed, it is a table, with outputs without their batch and
+    bytes in K, M and G of 1024.
 
     Attributes:
         rows: for every layer that was called, then "loss" and "optimizer" where the step was one of
@@ -64,8 +65,16 @@ class Profile:
 
     def __str__(self) -> str:
         lines = [_TITLES, *map(_cells, self.rows), _cells(self.total)]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(_TITLES))]
-        text = ["  ".join(_placed(line, widths)).rstrip() for line in lines]
+        if self.total.backward == Cost():
+            lines = [line[:3] + [line[i] for i in _FORWARD] for line in lines]
+        columns = list(zip(*lines, strict=True))[1:]
+        widths = [max(map(len, column)) for column in columns]
+        room = max(_LEAST, WIDTH - sum(widths) - len(widths))
+        names = [_name(row, room) for row in (*self.rows, self.total)]
+        widths.insert(0, max(map(len, names)))
+        for line, name in zip(lines[1:], names, strict=True):
+            line[0] = name
+        text = [" ".join(_placed(line, widths)).rstrip() for line in lines]
         rule = "-" * max(map(len, text))
         return "\n".join(
             [
@@ -82,18 +91,20 @@ class Profile:
         )
 
 
+WIDTH = 100  # most columns of a table
+_LEAST = 12  # least of them for names
 _TITLES = [
-    "layer", "output", "forward ms", "backward ms", "calls", "back", "waits", "kept", "gradients",
+    "layer", "output", "forward ms", "backward ms", "calls", "back", "waits", "kept", "grads",
     "weights",
 ]  # fmt: skip
+_FORWARD = (4, 6, 9)  # what there is to say from the fourth column on of a step without way back
 
 
 def _cells(row: Row) -> list[str]:
-    name = f"{row.name} ({row.kind})" if row.kind else row.name
     forward, backward = row.forward, row.backward
     return [
-        name if row.calls < 2 or not row.kind else f"{name} x{row.calls}",
-        "" if row.output_shape is None else str(row.output_shape),
+        "",
+        " x ".join(map(str, (row.output_shape or ())[1:])),
         _milliseconds(forward.seconds),
         _milliseconds(backward.seconds),
         str(forward.launches),
@@ -103,6 +114,20 @@ def _cells(row: Row) -> list[str]:
         _bytes(backward.memory),
         _bytes(row.parameters),
     ]
+
+
+def _name(row: Row, room: int) -> str:
+    """The layer's name, with its class where there is room and it says more."""
+    times = f" x{row.calls}" if row.kind and row.calls > 1 else ""
+    plain = row.name.rstrip("0123456789").replace("_", "")
+    more = "" if row.kind.lower() in ("", plain, row.name.replace("_", "")) else f" ({row.kind})"
+    if len(row.name + more + times) > room:
+        more = ""
+    over = len(row.name + times) - room
+    if over <= 0:
+        return row.name + more + times
+    half = (len(row.name) - over - 2) // 2
+    return f"{row.name[:half]}..{row.name[half + over + 2 :]}{times}"
 
 
 def _placed(cells, widths) -> list[str]:
@@ -115,10 +140,10 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _bytes(count: int) -> str:
-    if count < 1024:
-        return f"{count} B"
-    power = 1 if count < 1 << 20 else 2 if count < 1 << 30 else 3
-    return f"{count / 1024**power:.1f} {'KMG'[power - 1]}iB"
+    power = 0
+    while power < 3 and count >= 1000 * 1024**power:
+        power += 1
+    return f"{count / 1024**power:.1f}{'KMG'[power - 1]}" if power else str(count)
 
 
 def profile(model, x, y=None) -> Profile:
