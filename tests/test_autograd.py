@@ -601,6 +601,19 @@ def test_derivatives_need_floats(argument):
         grad(lambda x: xp.sum(x))(np.asarray(argument))
 
 
+def test_python_floats_become_what_the_documentation_says():
+    assert grad(xp.tanh)(0.5).dtype == Tensor(0.5).dtype == Tensor([0.5]).dtype == np.float32
+    assert [g.dtype for g in grad(lambda x: x[0] * x[1])([1.0, 2.0])] == [np.float32] * 2
+    assert np.asarray(xp.tanh(0.5)).dtype == xp.asarray(0.5).dtype == np.float64
+    assert grad(lambda x: xp.sum(x * 0.5))(np.asarray([1.0, 2.0])).dtype == np.float64
+    assert grad(lambda x: x * 0.5 + 1.0)(np.float16(1.0)).dtype == np.float16
+    lamina.config.set_floatx("float64")
+    try:
+        assert grad(xp.tanh)(0.5).dtype == Tensor(0.5).dtype == np.float64
+    finally:
+        lamina.config.set_floatx("float32")
+
+
 def test_whole_numbers_are_told_how_to_become_floats(backend):
     with pytest.raises(TypeError, match=r"argument 0: pass 2\.0 instead of 2"):
         grad(lambda x: x)(2)

@@ -134,7 +134,9 @@ def value_and_grad(f, argnums: int | tuple[int, ...] = 0, has_aux: bool = False)
         f: a function of arrays that returns one real number.
         argnums: which positional argument to differentiate with respect to, or a tuple of them.
             An argument may be an array, a number, or any nest of lists, tuples, dicts and
-            dataclasses of arrays.
+            dataclasses of arrays. Arrays keep their dtype; Python floats, also those of a list,
+            which are differentiated one by one, become ``config.floatx()``: float32 as it starts.
+            For float64 pass ``np.asarray([1.0, 2.0])``.
         has_aux: f returns a pair (number, aux), and the value is that pair.
 
     Returns:

@@ -17,7 +17,8 @@ class Tensor:
 
     Args:
         data: an array of any backend, or numbers, lists and anything else that
-            ``backend.get().asarray`` takes (Python floats become ``config.floatx()``).
+            ``backend.get().asarray`` takes (Python floats become ``config.floatx()``, float32 as it
+            starts, where those of ``lamina.xp.asarray`` become the array library's default).
         requires_grad: whether gradients of results with respect to this tensor will be asked for.
 
     Attributes:
