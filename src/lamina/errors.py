@@ -13,7 +13,12 @@ _HOME = os.path.dirname(__file__) + os.sep
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like ``name``, or None when none comes close.
+    """The known name most like ``name``, or None when none comes close."""
+    return next(iter(near(name, known, 1)), None)
+
+
+def near(name: str, known: Iterable[str], count: int) -> list[str]:
+    """The known names most like ``name``, the most alike first, at most ``count`` of them.
 
     One of the same letters is the nearest: two of them were swapped.
     """
@@ -21,9 +26,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
     by_folded = {k.lower().replace("_", ""): k for k in known}
     folded = name.lower().replace("_", "")
-    close = get_close_matches(folded, by_folded, n=9, cutoff=0.6)
+    close = get_close_matches(folded, by_folded, n=max(9, count), cutoff=0.6)
     close.sort(key=lambda one: sorted(one) != sorted(folded))
-    return by_folded[close[0]] if close else None
+    return [by_folded[one] for one in close[:count]]
 
 
 def unknown(kind: str, name: object, known: Iterable[str], short: Iterable[str] = ()) -> ValueError:
