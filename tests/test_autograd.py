@@ -601,6 +601,32 @@ def test_derivatives_need_floats(argument):
         grad(lambda x: xp.sum(x))(np.asarray(argument))
 
 
+def test_python_floats_become_what_the_documentation_says():
+    assert grad(xp.tanh)(0.5).dtype == Tensor(0.5).dtype == Tensor([0.5]).dtype == np.float32
+    assert [g.dtype for g in grad(lambda x: x[0] * x[1])([1.0, 2.0])] == [np.float32] * 2
+    assert np.asarray(xp.tanh(0.5)).dtype == xp.asarray(0.5).dtype == np.float64
+    assert grad(lambda x: xp.sum(x * 0.5))(np.asarray([1.0, 2.0])).dtype == np.float64
+    assert grad(lambda x: x * 0.5 + 1.0)(np.float16(1.0)).dtype == np.float16
+    lamina.config.set_floatx("float64")
+    try:
+        assert grad(xp.tanh)(0.5).dtype == Tensor(0.5).dtype == np.float64
+    finally:
+        lamina.config.set_floatx("float32")
+
+
+def test_whole_numbers_are_told_how_to_become_floats(backend):
+    with pytest.raises(TypeError, match=r"argument 0: pass 2\.0 instead of 2"):
+        grad(lambda x: x)(2)
+    array = backend.asarray(np.arange(3), "int64")
+    for derivative in (grad, lamina.hessian):
+        with pytest.raises(TypeError, match="got int64 as argument 0: pass .*astype") as caught:
+            derivative(lambda x: xp.sum(x))(array)
+        advice = str(caught.value).partition(": pass ")[2]
+        with lamina.use(backend.backend):
+            floats = eval(advice, {"lamina": lamina, "x": array})
+        assert_close(grad(lambda x: xp.sum(x * x))(floats), [0.0, 2.0, 4.0])
+
+
 def test_named_tuples_are_nests_too():
     import collections
 
@@ -936,6 +962,53 @@ def test_names_beyond_the_standard_are_not_there(name, advice):
     assert hasattr(np, name)
     with pytest.raises(AttributeError, match=f"the array API standard has no '{name}'{advice}"):
         getattr(xp, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("tahn", "'tanh' or 'tan'"),
+        ("einsum", "'lamina.ops.einsum'"),
+        ("relu", "'lamina.ops.relu'"),
+        ("softmax", "'lamina.ops.softmax'"),
+        ("cumsum", "'cumulative_sum'"),
+    ],
+)
+def test_names_that_are_misspelt_or_live_elsewhere_are_told(name, advice):
+    with pytest.raises(AttributeError) as caught:
+        getattr(xp, name)
+    assert str(caught.value).endswith(f"has no {name!r}: did you mean {advice}?")
+
+
+@pytest.mark.parametrize("name", ["mean", "sum", "reshape", "max", "astype"])
+def test_methods_of_others_are_said_to_be_functions(name):
+    for x in (Tensor([1.0]), lamina.autograd.Parameter(np.ones(2))):
+        kind = type(x).__name__
+        with pytest.raises(AttributeError, match=f"'{kind}' object has .*use lamina.xp.{name}\\(x"):
+            getattr(x, name)
+        assert not hasattr(x, name) and name not in dir(x)
+    with pytest.raises(AttributeError, match=r"'Variable' object .*use lamina.xp"):
+        grad(lambda x: getattr(x, name)())(np.ones(3))
+    with pytest.raises(AttributeError, match=r"attribute 'trace': use lamina\.xp\.linalg\.trace"):
+        Tensor([[1.0]]).trace()
+
+
+@pytest.mark.parametrize("x", [2.0, np.ones(2)])
+def test_filling_a_numpy_array_is_refused_in_words(x):
+    def fills(x):
+        y = np.zeros((2, 2))
+        y[0, 1] = xp.sum(x) ** 2
+        return xp.sum(y)
+
+    with pytest.raises(TypeError, match=r"NumPy array cannot .*xp\.zeros_like.*xp\.stack") as e:
+        grad(fills)(x)
+    assert "fills" in [entry.name for entry in e.traceback]
+
+    def other(x):
+        np.zeros(2)[0] = [1.0, 2.0]
+
+    with pytest.raises(ValueError, match="setting an array element with a sequence"):
+        grad(other)(x)
 
 
 def test_functions_without_derivative_say_so():

@@ -2,6 +2,7 @@
 mend it."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -217,3 +218,37 @@ def test_a_fork_after_cuda_was_begun_is_told_in_the_child():
         assert "multiprocessing.get_context('spawn')" in line
     assert (host, parent) == ("numpy", "entered")
     assert lines("unused") == ["numpy", "entered"]  # a child may begin with CUDA itself
+
+
+# ---- ops ----------------------------------------------------------------------------------------
+
+IMAGE = np.ones((2, 4, 4, 3), "float32")
+OP_CALLS = {
+    "affine_transform": (IMAGE, np.ones((2, 2, 3), "float32")),
+    "conv": (IMAGE, np.ones((2, 2, 3, 1), "float32")),
+    "dense": (IMAGE, np.ones((3, 2), "float32"), None),
+    "mean_squared_error": (IMAGE, IMAGE),
+}
+
+
+@pytest.mark.parametrize("name", OP_CALLS)
+@pytest.mark.parametrize(
+    "places", [(PLACE, "numpy"), ("numpy", PLACE), (PLACE, "array_api_strict")]
+)
+@pytest.mark.parametrize("tracked", [False, True])
+def test_an_op_names_both_backends_of_its_arrays(name, places, tracked):
+    x, y, *others = OP_CALLS[name]
+    x, y = (backends.get(place).asarray(a) for place, a in zip(places, (x, y), strict=True))
+    x = lamina.Tensor(x, requires_grad=True) if tracked else x
+    both = re.escape(f"got {places[0]} and {places[1]}: move them to one, for example with")
+    with pytest.raises(ValueError, match=f"^{name} needs arrays on one backend and device, {both}"):
+        getattr(lamina.ops, name)(x, y, *others)
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_of_dtypes_of_several_libraries():
+    strict, numpy = backends.get(PLACE), backends.get("numpy")
+    for name in ("float32", "int8", "bool", "complex64"):
+        for _ in range(2):
+            assert numpy.dtype_name(np.dtype(name)) == name
+            assert strict.dtype_name(strict.dtype(name)) == name

@@ -3,6 +3,7 @@
 A kernel without a case here fails the suite.
 """
 
+import inspect
 import subprocess
 import sys
 
@@ -327,3 +328,25 @@ def test_kernels_serve_whoever_calls_an_op_first():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.split(maxsplit=2) == ["False", "True", "['numpy']\n"], done
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_the_signature_is_what_callers_give(name):
+    shown = tuple(inspect.signature(OPS[name]).parameters)
+    assert shown == OPS[name].arrays + OPS[name].options
+    assert inspect.getsource(OPS[name]).startswith("@op\ndef ")
+
+
+@pytest.mark.parametrize("space", [lamina.xp, np])
+def test_a_namespace_given_first_is_said_to_be_too_much(space):
+    x = np.ones((1, 3, 3, 1))
+    for call in (
+        lambda: ops.relu(space, x),
+        lambda: ops.conv(space, x, x),
+        lambda: ops.conv(space, x, x, None, strides=2),
+        lambda: ops.mean_squared_error(space, x, x),
+        lambda: ops.tanh(space, x),
+        lambda: lamina.xp.tanh(space),
+    ):
+        with pytest.raises(TypeError, match="got the namespace .*: leave it out, "):
+            call()

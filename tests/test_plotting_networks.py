@@ -187,8 +187,14 @@ class TestFeatureMaps:
     def test_layers_within_layers_and_a_batch_of_one(self):
         model = applications.ResNet20((8, 8, 3), filters=2)
         figure = plotting.feature_maps(model, X[:1, :8])
-        assert len(figure.axes) == 1 + 19
         block = model.layers[3]
+        sums = [layer for layer in model.layers if isinstance(layer, type(block))]
+        assert len(figure.axes) == 1 + 19 + len(sums) == 1 + 19 + 9
+        titles = [axis.get_title(loc="left") for axis in figure.axes]
+        at = next(i for i, title in enumerate(titles) if title.startswith(f"{block.name} (Resid"))
+        assert titles[at - 1].startswith(f"{block.name}/{block.body[3].name} (Conv2D)")
+        maps = np.moveaxis(explain.layer_outputs(model, X[:1, :8], block)[block.name][0], -1, 0)
+        np.testing.assert_array_equal(drawn(figure.axes[at]), maps)
         title = figure.axes[2].get_title(loc="left")
         assert title.startswith(f"{block.name}/{block.body[0].name} (Conv2D), 8 x 8 x 2")
         assert len(plotting.feature_maps(model, X[0, :8], block).axes) == 2
@@ -303,8 +309,12 @@ def test_a_class_that_no_map_speaks_for_is_told():
     model = network()
     kernel, bias = model.layers[-1].get_weights()
     model.layers[-1].set_weights([0 * kernel, bias])
-    axes = plotting.grad_cam(model, X[0], 1).axes
-    assert axes[1].get_title() == "Grad-CAM: 0 everywhere" and (drawn(axes[1])[0] == 0).all()
+    figure = plotting.grad_cam(model, X[0], 1)
+    axes = figure.axes
+    assert axes[1].get_title() == "0: no map speaks for it" and (drawn(axes[1])[0] == 0).all()
+    figure.draw_without_rendering()
+    boxes = [axis.title.get_window_extent() for axis in axes]
+    assert boxes[0].x1 < boxes[1].x0 and boxes[1].x1 < boxes[2].x0
 
 
 class Fixed(lamina.Model):
@@ -394,5 +404,7 @@ class TestMostWrong:
         with pytest.raises(ValueError, match=r"draws images, .*\(5,\): model.predict gives"):
             plotting.most_wrong(flat, np.ones((1, 5)), wrong)
         unet = applications.UNet((8, 8, 1), filters=2, depth=1)
-        with pytest.raises(ValueError, match=r"scores \(batch, classes\), got \(3, 8, 8, 2\)"):
+        with pytest.raises(ValueError, match=r"scores .*, got \(3, 8, 8, 2\): .*y_true.ravel\(\)"):
             plotting.most_wrong(unet, np.ones((3, 8, 8, 1)), [0, 1, 1])
+        with pytest.raises(ValueError, match=r"y expects .* \(3, 8, 8\): .*y_true.ravel\(\)"):
+            plotting.most_wrong(unet, np.ones((3, 8, 8, 1)), np.zeros((3, 8, 8)))

@@ -213,6 +213,51 @@ def test_a_profile_is_a_table_when_printed():
         lamina.profile(model, x, y)["losss"]
 
 
+def test_a_table_is_at_most_a_hundred_columns_wide():
+    from lamina import applications
+
+    model = applications.ResNet20((8, 8, 3), filters=2)
+    model.compile("sgd", "mse")
+    x = RNG.uniform(size=(2, 8, 8, 3)).astype("float32")
+    report = lamina.profile(model, x, np.ones((2, 10), "float32"))
+    assert max(map(len, str(report).splitlines())) <= 100
+    assert f"\n{model.layers[1].name} " in str(report)  # whose class need not be told
+    used = str(lamina.profile(model, x))
+    assert not any(word in used for word in ("backward", " back ", "grads", "kept"))
+    assert all(word in used for word in ("forward ms", "calls", "waits", "weights"))
+
+    long = compiled([layers.Dense(1, name="a" * 50 + "b" * 50, input_shape=(2,))], "numpy")
+    lines = str(lamina.profile(long, x[0, 0, :, :2], np.ones((8, 1), "float32"))).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert any(line.startswith("aaa") and "a..b" in line for line in lines)
+
+
+@pytest.mark.parametrize(("rows", "quiet"), [(1, False), (64, True), (2000, True)])
+@pytest.mark.parametrize("training", [False, True])
+def test_products_have_as_many_threads_layer_by_layer_as_in_the_step(
+    rows, quiet, training, monkeypatch
+):
+    now, seen = [4], []
+
+    def spy(x):
+        seen.append(now[0])
+        return x * 1.0
+
+    stack = [layers.Conv2D(8, 3, input_shape=(14, 14, 4)), layers.Activation(spy)]
+    model = compiled([*stack, layers.Flatten(), layers.Dense(1)], "numpy")
+    x, y = np.ones((rows, 14, 14, 4), "float32"), np.ones((rows, 1), "float32")
+    controls = "fake", lambda count: now.__setitem__(0, count), lambda: now[0]
+    monkeypatch.setattr(backends.blas, "_controls", lambda: controls)
+    for _ in range(2):
+        seen.clear()
+        model.train_on_batch(x, y) if training else model.predict(x, batch_size=rows, verbose=0)
+    as_run = set(seen)
+    seen.clear()
+    lamina.profile(model, x, y if training else None)
+    assert as_run == set(seen) == ({1} if quiet else {4})
+    assert now == [4]
+
+
 def test_the_libraries_are_as_they_were_afterwards():
     model, x, y = network("numpy")
     before = dict(vars(np)), dict(vars(layers.Layer))

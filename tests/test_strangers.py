@@ -179,6 +179,33 @@ def test_scipy():
     assert done.stdout.split() == ["rosen", *" ".join(SCIPY).split(), "entropy"]
 
 
+def test_refusals_name_whose_function_it_is_and_what_scipy_needs(monkeypatch):
+    special = pytest.importorskip("scipy.special")
+    monkeypatch.delenv("SCIPY_ARRAY_API", raising=False)
+    needs = r"SCIPY_ARRAY_API=1 is set before SciPy is imported"
+
+    def refused(f):
+        with pytest.raises(TypeError) as caught:
+            grad(f)(ROW)
+        return str(caught.value)
+
+    forgets = refused(lambda x: np.sum(np.asarray(x)))
+    assert "NumPy would forget" in forgets and needs in forgets
+    erf = refused(special.erf)
+    assert erf.startswith("scipy.special.erf would lose") and "use lamina.ops.erf" in erf
+    assert "compiled functions (erf, gammaln, norm.pdf, linalg.solve) know no gradients" in erf
+    assert refused(special.gammaln).startswith("scipy.special.gammaln would lose")
+    norm = refused(np.linalg.norm)
+    assert norm.startswith("numpy.linalg.norm would lose") and "SciPy" not in norm
+    assert "use lamina.xp.linalg.vector_norm" in norm
+    assert "use lamina.xp.fft.fft" in refused(np.fft.fft)
+    assert refused(np.add.reduce).startswith("numpy.add.reduce would lose")
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    assert "know no gradients" in refused(special.erf) and needs not in refused(special.erf)
+    monkeypatch.delitem(sys.modules, "scipy")
+    assert "SciPy" not in refused(lambda x: np.sum(np.asarray(x)))
+
+
 def _scipy():
     from scipy import optimize, special, stats
 

@@ -179,6 +179,8 @@ def test_the_guard_watches_every_thread_and_what_is_meant_is_meant_on_one(strict
 
 def test_guards_nest_and_leave_no_trace(strict):
     kind = type(strict.asarray(1.0))
+    with forbid_sync():
+        pass  # reading by [] is looked at from the first guard on
     before = dict(vars(kind)), dict(vars(strict.xp)), dict(vars(lamina.Tensor))
     x = strict.asarray(1.0)
     with forbid_sync() as outer:
@@ -198,6 +200,19 @@ def test_guards_nest_and_leave_no_trace(strict):
             float(x)
     assert before == (dict(vars(kind)), dict(vars(strict.xp)), dict(vars(lamina.Tensor)))
     assert float(x) == 1
+
+
+def test_the_thousandth_guard_is_as_good_as_the_first(strict):
+    x = strict.asarray([1.0, 2.0])
+    mask = x > 1.0
+
+    def read(x):
+        return x[mask]
+
+    for _ in range(1200):
+        assert read(x).shape == (1,)
+        with forbid_sync(), pytest.raises(HiddenWait):
+            read(x)
 
 
 # ---- CuPy, by an imitation ----------------------------------------------------------------------
@@ -222,6 +237,8 @@ def test_guards_nest_and_leave_no_trace(strict):
 )
 def test_cupys_arrays_are_watched_by_their_class(fake_cupy, read, match):
     x = lamina.backend.get("cupy:0").asarray([2.0])
+    with forbid_sync():
+        pass  # as above
     own = dict(vars(fake_cupy.ndarray))
     with forbid_sync():
         with pytest.raises(HiddenWait, match=match) as raised:
@@ -233,3 +250,17 @@ def test_cupys_arrays_are_watched_by_their_class(fake_cupy, read, match):
         assert x.__dlpack__() == "capsule"
     assert dict(vars(fake_cupy.ndarray)) == own
     read(x)
+
+
+def test_a_tensor_is_read_as_the_message_and_the_example_say():
+    loss = lamina.xp.sum(lamina.Tensor([1.0, 2.0], requires_grad=True) ** 2)
+    with forbid_sync(rehearse=True):
+        with pytest.raises(HiddenWait, match=r"allow_sync\(\):`, of a tensor .* as x\.item\(\)"):
+            float(loss)
+        with allow_sync():
+            assert loss.item() == 5.0
+    lines = (line.strip() for line in allow_sync.__doc__.splitlines())
+    code = "\n".join(line[4:] for line in lines if line[:4] in (">>> ", "... "))
+    assert "print(" in code
+    with forbid_sync(rehearse=True):
+        exec(code, {"lamina": lamina, "loss": loss})

@@ -18,7 +18,13 @@ _deterministic = os.environ.get("LAMINA_DETERMINISTIC", "1") != "0"
 
 
 def floatx() -> str:
-    """The dtype that data, weights and Python numbers become where nothing else is said."""
+    """The dtype that data, weights and Python floats become where nothing else is said.
+
+    So it is wherever lamina takes numbers in: ``Tensor``, ``grad`` and its kin, data of models,
+    ``Backend.asarray``. Functions of ``lamina.xp`` are the array library's: what they make of
+    numbers alone, as ``xp.asarray(1.0)`` and ``xp.tanh(0.5)``, has its default dtype, float64 on
+    NumPy. A Python number beside an array takes the array's dtype.
+    """
     return _floatx
 
 

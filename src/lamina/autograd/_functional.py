@@ -14,7 +14,7 @@ from lamina import backend
 from lamina.autograd import _nest
 from lamina.autograd._sweep import reach, sweep
 from lamina.autograd._tape import Variable, alias, mode, recording, vertex_of
-from lamina.autograd._tensor import FLOATING, Tensor
+from lamina.autograd._tensor import FLOATING, LOST, Tensor
 
 
 class Run:
@@ -56,6 +56,13 @@ class Run:
         try:
             with recording() as recorded:  # no_grad() is for what lies outside
                 result = f(*args, **(kwargs or {}))
+        except ValueError as error:
+            if LOST not in str(error.__cause__):
+                raise
+            raise TypeError(  # which NumPy has hidden behind a word on sequences
+                "a NumPy array cannot hold a tensor that is being differentiated: write into "
+                "lamina.xp.zeros_like(x), or put the parts together with lamina.xp.stack"
+            ).with_traceback(error.__traceback__) from None
         finally:
             for tensor in self.own:
                 if type(tensor) is Variable:
@@ -94,7 +101,7 @@ class Run:
             raise TypeError(
                 "a derivative needs floating-point arguments, got "
                 f"{backend.of(tensor.data).dtype_name(tensor.dtype)} as argument "
-                f"{numbers[int(number)]}{path}: pass 2.0 instead of 2"
+                f"{numbers[int(number)]}{path}: {_as_floats(value)}"
             )
         return alias(tensor)
 
@@ -127,7 +134,9 @@ def value_and_grad(f, argnums: int | tuple[int, ...] = 0, has_aux: bool = False)
         f: a function of arrays that returns one real number.
         argnums: which positional argument to differentiate with respect to, or a tuple of them.
             An argument may be an array, a number, or any nest of lists, tuples, dicts and
-            dataclasses of arrays.
+            dataclasses of arrays. Arrays keep their dtype; Python floats, also those of a list,
+            which are differentiated one by one, become ``config.floatx()``: float32 as it starts.
+            For float64 pass ``np.asarray([1.0, 2.0])``.
         has_aux: f returns a pair (number, aux), and the value is that pair.
 
     Returns:
@@ -204,9 +213,9 @@ def vjp(f, *primals, has_aux: bool = False):
         has_aux: f returns a pair (result, aux).
 
     Returns:
-        (result, pullback), or (result, pullback, aux). ``pullback`` takes a nest like the result,
-        as often as one likes, and returns a tuple with the gradient for each of ``primals``. The
-        tape lives as long as it does.
+        (result, pullback), or (result, pullback, aux). ``pullback`` takes v, called seeds in its
+        errors, a nest like the result, as often as one likes, and returns a tuple with the gradient
+        for each of ``primals``. The tape lives as long as it does.
 
     Raises:
         TypeError: where an argument is not floating point, f returns no array, or what is given
@@ -350,6 +359,15 @@ def zeros(like):
     """Zeros like a tensor or an array, raw."""
     raw = like.data if isinstance(like, Tensor) else like
     return backend.namespace(raw).zeros_like(raw)
+
+
+def _as_floats(value) -> str:
+    """What to write in place of whole numbers."""
+    if isinstance(value, bool | int):
+        return "pass 2.0 instead of 2"
+    if hasattr(value, "astype"):
+        return 'pass x.astype("float64")'
+    return "pass lamina.xp.astype(x, lamina.xp.float64)"
 
 
 def _described(value) -> str:

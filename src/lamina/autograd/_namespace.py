@@ -25,14 +25,14 @@ from lamina.autograd._standard import (
     CONSTANT,
     CONSTANTS,
     DTYPES,
-    ELSEWHERE,
     EXTENSIONS,
     HALVES,
     VERSION,
+    elsewhere,
 )
 from lamina.autograd._tape import BEYOND
 from lamina.autograd._tensor import Tensor
-from lamina.errors import nearest
+from lamina.errors import near
 
 __all__ = ["NUMBERS", "differentiable", "function", "namespace", "of_tensors", "standard"]
 
@@ -96,15 +96,19 @@ class Namespace:
         if name in DTYPES or name in HALVES or name in EXTENSIONS:
             return AttributeError(f"the backend {self._home()} has no {name!r}")
         within = (f"{home}.{name}" for home, names in EXTENSIONS.items() if name in names)
-        close = ELSEWHERE.get(name) or next(within, None) or nearest(name, standard())
-        advice = f": did you mean {close!r}?" if close else ""
-        return AttributeError(f"the array API standard has no {name!r}{advice}")
+        close = elsewhere(name) or next(within, None)
+        return _no(name, [close] if close else near(name, standard(), 2))
 
     def __dir__(self) -> list[str]:
         return list(standard())
 
     def __repr__(self) -> str:
         return f"<lamina.xp over {self._home()}>"
+
+
+def _no(name, close) -> AttributeError:
+    advice = f": did you mean {' or '.join(map(repr, close))}?" if close else ""
+    return AttributeError(f"the array API standard has no {name!r}{advice}")
 
 
 class Extension:
@@ -119,10 +123,9 @@ class Extension:
             raise AttributeError(name)
         full = f"{self._name}.{name}"
         if name not in EXTENSIONS[self._name]:
-            close = nearest(name, sorted(EXTENSIONS[self._name]))
-            close = ELSEWHERE.get(full) or (f"{self._name}.{close}" if close else None)
-            advice = f": did you mean {close!r}?" if close else ""
-            raise AttributeError(f"the array API standard has no {full!r}{advice}")
+            close = near(name, sorted(EXTENSIONS[self._name]), 2)
+            there = elsewhere(full)
+            raise _no(full, [there] if there else [f"{self._name}.{other}" for other in close])
         if full in CREATING:
             found = creation(self._home, self._tensors)[full]
         else:

@@ -3,9 +3,9 @@
 from lamina import backend
 from lamina.autograd import _protocols as _protocols  # writing, NumPy, DLPack, devices
 from lamina.autograd._functions import function
-from lamina.autograd._namespace import of_tensors
+from lamina.autograd._namespace import of_tensors, standard
 from lamina.autograd._protocols import augmented, index
-from lamina.autograd._standard import KNOWN_VERSIONS
+from lamina.autograd._standard import EXTENSIONS, KNOWN_VERSIONS, elsewhere
 from lamina.autograd._tensor import Tensor
 
 _BINARY = {
@@ -60,6 +60,9 @@ def _attach_operators() -> None:
     Tensor.__array_namespace__ = _array_namespace
     Tensor.mT = property(lambda self: function("matrix_transpose")(self))
     Tensor.T = property(_transposed)
+    Tensor.__dir__ = _dir
+    for name in _FUNCTIONS:
+        setattr(Tensor, name, _Function(name))
 
 
 def _give(name, method) -> None:
@@ -79,6 +82,34 @@ def _array_namespace(self, /, *, api_version=None):
             f"{', '.join(KNOWN_VERSIONS[:-1])}, got api_version={api_version!r}"
         )
     return of_tensors(backend.namespace(self.data))
+
+
+# Methods of NumPy's arrays and PyTorch's tensors that the standard has as functions.
+_FUNCTIONS = """all any argmax argmin astype clip cumsum dot exp log max mean min prod ravel reshape
+    round sqrt squeeze std sum tanh trace transpose var""".split()
+
+
+class _Function:
+    """Stands where others have a method, to say which function does it.
+
+    An attribute that fails, not ``__getattr__``, which makes every look-up of any attribute slower.
+    """
+
+    def __init__(self, name):
+        self._name = name
+
+    def __get__(self, tensor, kind):
+        name = self._name
+        within = (f"{home}.{name}" for home, names in EXTENSIONS.items() if name in names)
+        known = name in standard()
+        ours = name if known else elsewhere(name) or next(within)
+        raise AttributeError(
+            f"{kind.__name__!r} object has no attribute {name!r}: use lamina.xp.{ours}(x)"
+        )
+
+
+def _dir(self) -> list[str]:
+    return [name for name in object.__dir__(self) if name not in _FUNCTIONS]
 
 
 def _transposed(self):

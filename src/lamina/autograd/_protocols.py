@@ -1,8 +1,11 @@
 """How a tensor is written to, and how it meets NumPy, DLPack and other devices."""
 
+import os
+import sys
+
 from lamina import backend
 from lamina.autograd._functions import function, refuse_libraries, refuse_mixture
-from lamina.autograd._standard import ELSEWHERE
+from lamina.autograd._standard import EXTENSIONS, elsewhere
 from lamina.autograd._tape import Alias, Node, mode, vertex_of
 from lamina.autograd._tensor import Tensor
 from lamina.autograd._unruled import items, raw
@@ -126,11 +129,21 @@ def _array(self, dtype=None, copy=None):
     if self.requires_grad:
         raise TypeError(
             "NumPy would forget how this tensor was computed, and its gradient with it: use "
-            "the functions of lamina.xp, or say .numpy() or .detach() where it shall be"
+            f"the functions of lamina.xp, or say .numpy() or .detach() where it shall be{_scipy()}"
         )
     host = backend.of(self.data).to_numpy(self.data)
     host = host if dtype is None else host.astype(dtype)
     return host.copy() if copy else host
+
+
+def _scipy() -> str:
+    """What to say of SciPy where it may be what asks."""
+    if "scipy" not in sys.modules:
+        return ""
+    told = "; SciPy's compiled functions (erf, gammaln, norm.pdf, linalg.solve) know no gradients"
+    if not os.environ.get("SCIPY_ARRAY_API"):
+        told += ", its others take tensors where SCIPY_ARRAY_API=1 is set before SciPy is imported"
+    return told
 
 
 # What NumPy calls when a NumPy array stands left of an operator and a tensor right of it.
@@ -163,42 +176,57 @@ def _array_ufunc(self, ufunc, method, *inputs, **kwargs):
     """array + tensor becomes tensor + array; other NumPy functions lose gradients."""
     if method == "__call__" and not kwargs and ufunc.__name__ in _UFUNCS:
         return function(_UFUNCS[ufunc.__name__])(*inputs)
-    name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-    _refuse_numpy(name, (*inputs, *kwargs.values()))
+    _refuse_numpy(_home_of(ufunc), ufunc.__name__, method, (*inputs, *kwargs.values()))
     plain = {key: _plain(value) for key, value in kwargs.items()}
     return getattr(ufunc, method)(*map(_plain, inputs), **plain)
 
 
 def _array_function(self, func, types, args, kwargs):
     """NumPy's own functions, which are the values' of constants, and lose gradients else."""
-    _refuse_numpy(func.__name__, (*args, *kwargs.values()))
+    _refuse_numpy(func.__module__, func.__name__, "__call__", (*args, *kwargs.values()))
     return func(*map(_plain, args), **{key: _plain(value) for key, value in kwargs.items()})
 
 
-def _refuse_numpy(name, values) -> None:
-    from lamina.autograd._namespace import standard
+def _home_of(ufunc) -> str:
+    """The module of an array function that knows it not itself: NumPy's or SciPy's, else ""."""
+    for home in ("numpy", "scipy.special"):
+        if getattr(sys.modules.get(home), ufunc.__name__, None) is ufunc:
+            return home
+    return ""
 
+
+def _refuse_numpy(home, name, method, values) -> None:
+    """Raise where NumPy's function ``home.name`` would lose a gradient or reach for a device."""
     tensors = [value for value in items(values) if isinstance(value, Tensor)]
     tracked = any(tensor.requires_grad for tensor in tensors)
     if not tracked and all(backend.of(tensor.data).is_host for tensor in tensors):
         return
-    short = name.partition(".")[0]
-    short = ELSEWHERE.get(short) or _OTHERWISE.get(short) or short
-    use = f"lamina.xp.{short}" if short in standard() else "the functions of lamina.xp"
-    use = "lamina.ops.einsum" if short == "einsum" else use
+    use = "the functions of lamina.xp"
+    if home:
+        short = f"{home}.{name}".removeprefix("scipy.special.").removeprefix("numpy.")
+        use = _ours(short) or use
+    told = ".".join(filter(None, (home, name, "" if method == "__call__" else method)))
     if tracked:
         raise TypeError(
-            f"numpy.{name} would lose the gradient of a lamina.Tensor: "
+            f"{told} would lose the gradient of a lamina.Tensor: "
             f"use {use}, or .numpy() or .detach() for a plain array"
+            f"{_scipy() if home.startswith('scipy') else ''}"
         )
     places = " and ".join(dict.fromkeys(str(backend.of(tensor.data)) for tensor in tensors))
     raise TypeError(
-        f"numpy.{name} works in the host's memory and the tensor is on {places}: "
+        f"{told} works in the host's memory and the tensor is on {places}: "
         f"use {use}, or .numpy() for a copy"
     )
 
 
-_OTHERWISE = {"concatenate": "concat", "cumsum": "cumulative_sum", "cumprod": "cumulative_prod"}
+def _ours(name) -> str | None:
+    """Where lamina has what NumPy calls ``name``, as in "linalg.norm"."""
+    from lamina.autograd._namespace import standard
+
+    home, _, short = name.rpartition(".")
+    if short not in (EXTENSIONS.get(home, ()) if home else standard()):
+        name = elsewhere(name)
+    return name if name is None or name.startswith("lamina.") else f"lamina.xp.{name}"
 
 
 def _plain(value):

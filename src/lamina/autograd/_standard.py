@@ -4,6 +4,7 @@ A function that is given a row leaves these lists, but for those of the extensio
 """
 
 import math
+from importlib import import_module
 
 VERSION = "2025.12"
 """The version of the standard that ``lamina.xp`` is."""
@@ -46,14 +47,29 @@ ELSEWHERE = {
     "absolute": "abs",
     "amax": "max",
     "amin": "min",
+    "array": "asarray",
+    "concatenate": "concat",
+    "cumprod": "cumulative_prod",
+    "cumsum": "cumulative_sum",
     "dot": "matmul",
     "mod": "remainder",
     "power": "pow",
     "norm": "linalg.vector_norm",
     "linalg.norm": "linalg.vector_norm",
     "linalg.dot": "linalg.vecdot",
+    "ravel": "reshape",
+    "swapaxes": "permute_dims",
     "transpose": "permute_dims",
 }
+
+
+def elsewhere(name: str) -> str | None:
+    """Where a function is that the standard has under another name, or lamina beside it."""
+    found = ELSEWHERE.get(name)
+    if found is None:  # only to word an error: this room needs nothing of that one
+        found = f"lamina.ops.{name}" if name in import_module("lamina.ops").__all__ else None
+    return found
+
 
 SIGNATURES = """
     __array_namespace_info__()

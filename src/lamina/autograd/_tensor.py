@@ -9,6 +9,7 @@ import math
 from lamina import backend
 
 FLOATING = ("real floating", "complex floating")
+LOST = "of a tensor would lose its gradient"
 
 
 class Tensor:
@@ -16,7 +17,8 @@ class Tensor:
 
     Args:
         data: an array of any backend, or numbers, lists and anything else that
-            ``backend.get().asarray`` takes (Python floats become ``config.floatx()``).
+            ``backend.get().asarray`` takes (Python floats become ``config.floatx()``, float32 as it
+            starts, where those of ``lamina.xp.asarray`` become the array library's default).
         requires_grad: whether gradients of results with respect to this tensor will be asked for.
 
     Attributes:
@@ -177,8 +179,8 @@ class Tensor:
         """The value for a conversion that may be hidden, as in ``math.sin(tensor)``."""
         if self.requires_grad:
             raise TypeError(
-                f"{kind}() of a tensor would lose its gradient, as functions of math do: use those "
-                "of lamina.xp, or say .item() where a plain number is meant"
+                f"{kind}() {LOST}, as functions of math do: use those of lamina.xp, or say .item() "
+                "where a plain number is meant"
             )
         return self.item()
 

@@ -5,7 +5,7 @@ it is running on. To support another library, look at ``_backend.py`` alone.
 """
 
 from lamina.backend import blas, calls, memory, random, scatter, together, waits, workers
-from lamina.backend._backend import Backend, get, is_array, name, namespace, of, use
+from lamina.backend._backend import Backend, get, is_array, is_namespace, name, namespace, of, use
 from lamina.backend._whole import spectrum, whole
 from lamina.backend.waits import HiddenWait, allow_sync, forbid_sync
 from lamina.backend.workers import quiet
@@ -22,6 +22,7 @@ __all__ = [
     "forbid_sync",
     "get",
     "is_array",
+    "is_namespace",
     "memory",
     "name",
     "namespace",

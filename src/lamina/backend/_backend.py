@@ -6,6 +6,7 @@ them live side by side; ``use`` only chooses what is taken where nothing else is
 """
 
 import contextlib
+import functools
 import importlib
 import math
 import os
@@ -74,7 +75,7 @@ class Backend:
 
     def dtype_name(self, dtype) -> str:
         """The standard's name of a dtype object: "float32" for ``numpy.dtype("float32")``."""
-        return str(dtype).rpartition(".")[2]
+        return _dtype_name(type(dtype), dtype)
 
     def owns(self, array) -> bool:
         """Whether ``array`` belongs to this library and lies on this device."""
@@ -171,6 +172,11 @@ class Backend:
         return importlib.import_module(self.name)
 
 
+@functools.cache
+def _dtype_name(kind, dtype) -> str:  # array_api_strict's warn when compared with NumPy's
+    return str(dtype).rpartition(".")[2]
+
+
 def get(identifier=None) -> Backend:
     """The backend that a name, a Backend or None stands for.
 
@@ -254,6 +260,11 @@ def is_array(value) -> bool:
     return is_array_api_obj(value)
 
 
+def is_namespace(value) -> bool:
+    """Whether ``value`` is a namespace of array functions, as ``numpy`` and ``lamina.xp`` are."""
+    return all(hasattr(value, name) for name in ("__name__", "asarray", "isdtype"))
+
+
 def of(array) -> Backend:
     """The backend that an array belongs to."""
     xp = namespace(array)
@@ -274,6 +285,11 @@ def _resolve(array):
 
     if not is_array(array):
         kind = type(array).__name__
+        if is_namespace(array):
+            raise TypeError(
+                f"expected an array, got the namespace {array.__name__}: leave it out, a function "
+                "finds it by its arrays"
+            )
         raise TypeError(
             f"expected an array (NumPy, CuPy, ... or lamina.Tensor), got {kind}: "
             "convert it first, for example with lamina.backend.get('numpy').asarray(...)"

@@ -75,6 +75,9 @@ watchers: list = []
 
 _lock = threading.RLock()
 _replacements = Replacements()
+# CPython from 3.12 on gives a class a thousand versions, and after the last it may go on calling a
+# ``__getitem__`` that is no longer there: so that one, which looks for watchers first, stays.
+_lasting = Replacements()
 _tensors: list = []  # the class of tensors, which the room after this one brings
 
 
@@ -135,9 +138,11 @@ class forbid_sync:
         if meant:
             self.allowed.append(f"{call} of an array on {place}")
             return
+        plain = call in ("float(x)", "int(x)", "complex(x)")
         raise HiddenWait(
             f"{call} makes the host wait for {place}, which forbid_sync() rules out: {remedy}; "
             "where the wait is meant, put it into `with lamina.backend.allow_sync():`"
+            f"{', of a tensor with a gradient as x.item()' if plain else ''}"
         )
 
 
@@ -146,7 +151,7 @@ class allow_sync:
 
     Example:
         >>> with lamina.backend.allow_sync():
-        ...     print(float(loss))
+        ...     print(loss.item())
     """
 
     def __enter__(self) -> None:
@@ -164,7 +169,7 @@ def watch(watcher) -> None:
 
 
 def unwatch(watcher) -> None:
-    """Tell ``watcher`` no more; the array classes are as they were when the last one leaves."""
+    """Tell ``watcher`` no more; when the last one leaves, nothing is looked at any more."""
     with _lock:
         watchers.remove(watcher)  # once, where it has entered twice
         if not watchers:
@@ -177,7 +182,8 @@ def install() -> None:
         for library, kind, raw_of in classes():
             for name in HOOKS[library]:
                 make = functools.partial(_method, library, name, raw_of)
-                _replacements.replace(kind, name, make)
+                done = _lasting if name == "__getitem__" else _replacements
+                done.replace(kind, name, make)
         for space in _spaces():
             for name in FUNCTIONS:
                 _replacements.replace(space, name, functools.partial(_function, name))

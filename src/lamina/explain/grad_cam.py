@@ -23,8 +23,9 @@ def grad_cam(model, x, class_=None, layer=None):
             the normalization and activation behind it.
 
     Returns:
-        a NumPy array of the shape of ``x`` without its channels; all are 0 where no map speaks for
-        the class. The score is that of ``saliency``.
+        a NumPy array of the shape of ``x`` without its channels. An image is 0 everywhere where the
+        weighted sum is nowhere positive: no map of this layer speaks for the class, and another
+        ``layer`` may. The score is that of ``saliency``.
 
     Raises:
         ValueError: for a model without a convolution, an unknown layer or one that makes no maps,

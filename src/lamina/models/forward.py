@@ -21,14 +21,10 @@ def outputs_of(model, x):
     """
     if model.backend.name != "numpy" or debug.enabled or not model.built:
         return _by_the_layers(model, x)
-    plan = vars(model).get("_plan")
-    if plan is None or plan.version != Structure.version:
-        plan = model._plan = _Plan(model)
-    rows = x.shape[0]
-    total = rows * plan.work
-    shards = min(rows, total // SHARD)
+    plan, rows = _plan_of(model), x.shape[0]
+    shards = plan.shards(rows)
     if shards < 2:
-        if not step.TRIFLE < total < step.ALONE:
+        if not plan.one_thread_each(rows):
             return plan.outputs(x)
         with backend.blas.one_thread():
             return plan.outputs(x)
@@ -42,6 +38,19 @@ def outputs_of(model, x):
     with backend.blas.one_thread():
         backend.workers.run(run, shards)
     return backend.namespace(x).concat(parts, axis=0)
+
+
+def one_thread_each(model, rows: int) -> bool:
+    """Whether the products of a batch of so many samples start no threads of their own."""
+    planned = model.backend.name == "numpy" and not debug.enabled
+    return planned and _plan_of(model).one_thread_each(rows)
+
+
+def _plan_of(model) -> "_Plan":
+    plan = vars(model).get("_plan")
+    if plan is None or plan.version != Structure.version:
+        plan = model._plan = _Plan(model)
+    return plan
 
 
 class _Plan:
@@ -59,6 +68,12 @@ class _Plan:
         self._model = model
         # with axes of any length every layer must see for itself if its input fits
         self._forward = forward_of(model) if ours and None not in model._input_shape[1:] else None
+
+    def shards(self, rows: int) -> int:
+        return min(rows, rows * self.work // SHARD)
+
+    def one_thread_each(self, rows: int) -> bool:
+        return self.shards(rows) > 1 or step.TRIFLE < rows * self.work < step.ALONE
 
     def outputs(self, x):
         model = self._model

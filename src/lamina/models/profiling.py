@@ -11,6 +11,7 @@ from lamina.errors import unknown
 from lamina.layers._casting import widened
 from lamina.layers._passes import Pass
 from lamina.losses import prepare
+from lamina.models import forward
 from lamina.models.feeding import Feed
 from lamina.models.forward import outputs_of
 from lamina.models.model import Model
@@ -23,7 +24,8 @@ _taken = threading.Lock()
 
 @dataclass
 class Profile:
-    """What one step of a model cost; printed, it is a table.
+    """What one step of a model cost; printed, it is a table, with outputs without their batch and
+    bytes in K, M and G of 1024.
 
     Attributes:
         rows: for every layer that was called, then "loss" and "optimizer" where the step was one of
@@ -64,8 +66,16 @@ class Profile:
 
     def __str__(self) -> str:
         lines = [_TITLES, *map(_cells, self.rows), _cells(self.total)]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(_TITLES))]
-        text = ["  ".join(_placed(line, widths)).rstrip() for line in lines]
+        if self.total.backward == Cost():
+            lines = [line[:3] + [line[i] for i in _FORWARD] for line in lines]
+        columns = list(zip(*lines, strict=True))[1:]
+        widths = [max(map(len, column)) for column in columns]
+        room = max(_LEAST, WIDTH - sum(widths) - len(widths))
+        names = [_name(row, room) for row in (*self.rows, self.total)]
+        widths.insert(0, max(map(len, names)))
+        for line, name in zip(lines[1:], names, strict=True):
+            line[0] = name
+        text = [" ".join(_placed(line, widths)).rstrip() for line in lines]
         rule = "-" * max(map(len, text))
         return "\n".join(
             [
@@ -82,18 +92,20 @@ class Profile:
         )
 
 
+WIDTH = 100  # most columns of a table
+_LEAST = 12  # least of them for names
 _TITLES = [
-    "layer", "output", "forward ms", "backward ms", "calls", "back", "waits", "kept", "gradients",
+    "layer", "output", "forward ms", "backward ms", "calls", "back", "waits", "kept", "grads",
     "weights",
 ]  # fmt: skip
+_FORWARD = (4, 6, 9)  # what there is to say from the fourth column on of a step without way back
 
 
 def _cells(row: Row) -> list[str]:
-    name = f"{row.name} ({row.kind})" if row.kind else row.name
     forward, backward = row.forward, row.backward
     return [
-        name if row.calls < 2 or not row.kind else f"{name} x{row.calls}",
-        "" if row.output_shape is None else str(row.output_shape),
+        "",
+        " x ".join(map(str, (row.output_shape or ())[1:])),
         _milliseconds(forward.seconds),
         _milliseconds(backward.seconds),
         str(forward.launches),
@@ -103,6 +115,20 @@ def _cells(row: Row) -> list[str]:
         _bytes(backward.memory),
         _bytes(row.parameters),
     ]
+
+
+def _name(row: Row, room: int) -> str:
+    """The layer's name, with its class where there is room and it says more."""
+    times = f" x{row.calls}" if row.kind and row.calls > 1 else ""
+    plain = row.name.rstrip("0123456789").replace("_", "")
+    more = "" if row.kind.lower() in ("", plain, row.name.replace("_", "")) else f" ({row.kind})"
+    if len(row.name + more + times) > room:
+        more = ""
+    over = len(row.name + times) - room
+    if over <= 0:
+        return row.name + more + times
+    half = (len(row.name) - over - 2) // 2
+    return f"{row.name[:half]}..{row.name[half + over + 2 :]}{times}"
 
 
 def _placed(cells, widths) -> list[str]:
@@ -115,17 +141,18 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _bytes(count: int) -> str:
-    if count < 1024:
-        return f"{count} B"
-    power = 1 if count < 1 << 20 else 2 if count < 1 << 30 else 3
-    return f"{count / 1024**power:.1f} {'KMG'[power - 1]}iB"
+    power = 0
+    while power < 3 and count >= 1000 * 1024**power:
+        power += 1
+    return f"{count / 1024**power:.1f}{'KMG'[power - 1]}" if power else str(count)
 
 
 def profile(model, x, y=None) -> Profile:
     """What a step costs, layer by layer: time, calls of the array library, waits and memory.
 
     With ``y`` it is a step of training: forward, loss, backward and the optimizer, as the model was
-    compiled; without, the way forward as ``predict`` takes it. The step is recorded once for its
+    compiled; without, the way forward as ``predict`` takes it. Matrix products use as many threads
+    layer by layer as they do in the step as it is run. The step is recorded once for its
     counts and a few times for the clock, of which the quickest counts. On a GPU the host waits for
     the device wherever a layer ends, so that times are each layer's own; their sum is then more
     than the step takes.
@@ -165,9 +192,12 @@ def profile(model, x, y=None) -> Profile:
     backend.memory.keep()
     with _alone(), place.scope(), backend.quiet():
         run = _Use(model, x) if y is None else _Training(model, x, y)
-        run.once(Recorder(place, counts=False))  # whatever is made once is made now
-        counted = run.once(Recorder(place, counts=True))
-        timed = min((run.once(Recorder(place, counts=False)) for _ in range(_REPEATS)), key=_time)
+        run.as_it_is()  # which finds out how batches are cut
+        with backend.blas.one_thread() if run.one_thread_each() else contextlib.nullcontext():
+            run.once(Recorder(place, counts=False))  # whatever is made once is made now
+            counted = run.once(Recorder(place, counts=True))
+            times = [run.once(Recorder(place, counts=False)) for _ in range(_REPEATS)]
+        timed = min(times, key=_time)
         as_run = min(_seconds(place, run.as_it_is) for _ in range(_REPEATS))
     for row, clock in zip(counted.all_rows, timed.all_rows, strict=True):
         row.forward.seconds = clock.forward.seconds
@@ -215,6 +245,9 @@ class _Use:
     def as_it_is(self) -> None:
         with no_grad():
             outputs_of(self.model, self.x)
+
+    def one_thread_each(self) -> bool:
+        return forward.one_thread_each(self.model, self.x.shape[0])
 
 
 class _Training:
@@ -269,6 +302,9 @@ class _Training:
         self.whole.number = self.step.number  # the same random numbers, whatever came before
         parts = self.whole.gradients(self.x, self.y, None)
         self.optimizer.apply_shards([part.gradients for part in parts])
+
+    def one_thread_each(self) -> bool:
+        return self.whole.one_thread_each(self.x.shape[0])
 
 
 def _copied(optimizer, parameters):

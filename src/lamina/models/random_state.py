@@ -12,8 +12,9 @@ class RandomState:
     def random_state(self) -> dict:
         """What names every random number to come: shuffles, masks, noise, augmentation.
 
-        With the weights and ``optimizer.state()`` it lets a run go on, in another process or on
-        another backend, as if it had never stopped.
+        With the weights and ``optimizer.state()``, set by ``set_weights``, ``optimizer.set_state``
+        and ``set_random_state``, a run goes on, in another process or on another backend, as if it
+        had never stopped.
 
         Returns:
             whole numbers, as JSON can hold: ``steps`` of training done since ``compile``,

@@ -102,6 +102,23 @@ class Step:
         self._version = Structure.version
         return True
 
+    def one_thread_each(self, rows: int) -> bool:
+        """Whether the products of a batch of so many samples start no threads of their own."""
+        shards, quiet = self._plan(rows)
+        divided = self._divisible and self._per_sample and not self._mixes
+        return quiet or (len(shards) > 1 and bool(divided))
+
+    def _plan(self, rows: int):
+        """(the shards of a batch, whether one that is not cut stays on one thread)."""
+        plan = self._cuts.get(rows)
+        if plan is None:
+            products = rows * self._work
+            blockwise = self._work > 2 * self._numbers  # convolutions, in products of one block
+            quiet = self._steady and products > TRIFLE and (blockwise or products < ALONE)
+            most = _TOGETHER if self._coupled else _SHARDS
+            plan = self._cuts[rows] = cut(rows, self._numbers, self._work, most), quiet
+        return plan
+
     def gradients(self, x, y, weights):
         """The parts of one training step on a batch, in order.
 
@@ -112,14 +129,7 @@ class Step:
         optimizer = self.model.optimizer
         self._scales = optimizer.scale_loss if optimizer.scales_loss else None
         total = None if weights is None and not self._masks else self._total(y, weights)
-        plan = self._cuts.get(rows)
-        if plan is None:
-            products = rows * self._work
-            blockwise = self._work > 2 * self._numbers  # convolutions, in products of one block
-            quiet = self._steady and products > TRIFLE and (blockwise or products < ALONE)
-            most = _TOGETHER if self._coupled else _SHARDS
-            plan = self._cuts[rows] = cut(rows, self._numbers, self._work, most), quiet
-        shards, quiet = plan
+        shards, quiet = self._plan(rows)
         whole = self._quiet_shard if quiet else self._shard
         if len(shards) == 1 or not (self._divisible and self._per_sample) or self._mixes:
             parts = [whole(x, y, weights, rows, total, 0)]

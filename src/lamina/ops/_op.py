@@ -12,14 +12,17 @@ express: a raw implementation with rules of its own.
 
 import functools
 import importlib
+import inspect
 
 from lamina import backend
 from lamina.autograd import _debug, differentiable, vertex_of
 from lamina.autograd import primitive as primitive
 from lamina.autograd import stop_gradient as stop_gradient
+from lamina.autograd._functions import refuse_libraries, refuse_mixture
 from lamina.autograd._namespace import NUMBERS
 from lamina.autograd._tape import KernelNode, Output, as_tensor, mode
 from lamina.autograd._tensor import Tensor
+from lamina.backend._backend import _namespaces as SPACES
 
 OPS: dict[str, object] = {}
 KERNELS: dict[str, dict[str, object]] = {}
@@ -66,9 +69,12 @@ def op(definition):
                 tensors = True
                 tracked = tracked or arg.requires_grad
                 arg = arg.data
+            if type(arg) not in NUMBERS:
+                if xp is None:
+                    xp = backend.namespace(arg)
+                elif SPACES.get(type(arg)) is not xp:
+                    refuse_libraries(name, xp, (*raws, arg))
             raws.append(arg)
-            if xp is None and type(arg) not in NUMBERS:
-                xp = backend.namespace(arg)
         if xp is None:
             xp = backend.get().xp
         record = tracked and mode.enabled
@@ -80,11 +86,15 @@ def op(definition):
         needs = none_needed
         if record:
             needs = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
-        done = fast(xp, needs, *raws, **settings) if fast is not None else NotImplemented
-        if done is NotImplemented:
-            if tensors:
-                return definition(differentiable(xp), *map(as_tensor, args), **settings)
-            return definition(xp, *args, **settings)
+        try:
+            done = fast(xp, needs, *raws, **settings) if fast is not None else NotImplemented
+            if done is NotImplemented:
+                if tensors:
+                    return definition(differentiable(xp), *map(as_tensor, args), **settings)
+                return definition(xp, *args, **settings)
+        except Exception:
+            refuse_mixture(name, raws)
+            raise
         out, pullback = done
         if _debug.enabled:
             _debug.check_result(name, out, raws)
@@ -103,6 +113,8 @@ def op(definition):
             return tuple(Tensor._of(part, Output(node, i, len(out))) for i, part in enumerate(out))
         return Tensor._of(out, node)
 
+    _, *rest = inspect.signature(definition).parameters.values()
+    call.__signature__ = inspect.Signature(rest)
     call.definition = definition
     call.arrays, call.options, call.defaults = arrays, options, option_defaults
     OPS[name] = call
@@ -113,6 +125,8 @@ def _bound(made, args, settings):
     """Arrays given by name and options given by position, put where they belong."""
     name, arrays, options = made.__name__, made.arrays, made.options
     count = len(arrays)
+    if args and backend.is_namespace(args[0]):
+        backend.namespace(args[0])  # which says that callers leave it out
     if len(args) > count + len(options):
         raise TypeError(
             f"{name} takes {count + len(options)} arguments ({', '.join(arrays + options)}), "

@@ -37,13 +37,14 @@ def feature_maps(
     """Draw what the layers of a model make of one image: a row of maps for each layer.
 
     The image comes first. Maps that are nowhere negative go from black, 0, to white, the layer's
-    largest number; others from blue over white, 0, to red.
+    largest number; others from blue over white, 0, to orange.
 
     Args:
         model: a model of images.
         image: one image, of the shape of the model's samples, with or without a batch axis.
         layers: the layers, names, paths or places, as in ``explain.layer_outputs``; None is every
-            convolution and pooling, also those inside other layers.
+            convolution and pooling, also those inside other layers, and the layers that hold them,
+            such as residual blocks, where these give maps.
         count: the most maps of a layer to draw, the first ones.
         ax: axes to draw into, one for the image and one for each layer.
         path: file to save the picture to, a PNG unless its suffix says otherwise.
@@ -83,19 +84,25 @@ def feature_maps(
     return save(figure, path)
 
 
+def _makes_maps(layer: Any) -> bool:
+    return isinstance(layer, Convolution | _Pooling) and layer.rank == 2
+
+
 def _rows(model: Any, x: np.ndarray, layers: Any) -> list[tuple[str, np.ndarray]]:
     """The title and the maps (count, height, width) of each layer."""
     if layers is None:
         known = paths(model)
-        layers = [p for p, one in known.items()
-                  if isinstance(one, Convolution | _Pooling) and one.rank == 2]  # fmt: skip
-        if not layers:
+        if not any(map(_makes_maps, known.values())):
             raise ValueError(
                 f"feature_maps draws what convolutions and poolings of images give, and {model} "
                 "has none: name the layers to draw"
             )
-        ran = explain.layer_outputs(model, x)
-        given = {path: out for path, out in ran.items() if path in layers}
+        given = {}
+        for path, out in explain.layer_outputs(model, x).items():
+            one = known[path]
+            images = getattr(out, "ndim", 0) == 4 and any(map(_makes_maps, one.layers_within()))
+            if images or _makes_maps(one):
+                given[path] = out
     else:
         given = explain.layer_outputs(model, x, layers)
     if not given:

@@ -34,7 +34,7 @@ def filters(
 ) -> Figure:
     """Draw the kernels of a two-dimensional convolution as a sheet of small pictures.
 
-    A kernel of one channel is drawn blue where it is negative, white at 0, red where it is
+    A kernel of one channel is drawn blue where it is negative, white at 0, orange where it is
     positive; one of three channels in colours, with grey for 0. Of more channels each has a
     picture: a row is a filter, a column a channel, the first 16 of them. All are on one scale.
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SIDE = 2.1
 HEAT = "inferno"
 DIMMED = 0.55  # the image below the heat
+_NOTHING = {"Grad-CAM": "0: no map speaks for it"}  # try another layer=
 
 
 def saliency(
@@ -69,7 +70,8 @@ def grad_cam(
     """Draw an image, where a class was seen in it, and the one over the other.
 
     The numbers are those of ``explain.grad_cam``, each image on its own scale, from 0 to the
-    largest.
+    largest. Heat that is 0 everywhere means that no map of the layer speaks for the class, since
+    the weighted sums of all are negative: try another ``layer=``.
 
     Args:
         model: a convolutional model that gives scores of classes.
@@ -130,7 +132,7 @@ def _draw(pictures: np.ndarray, heat: np.ndarray, names: list[str], what: str, a
         right.imshow(DIMMED * picture, cmap="gray", vmin=0, vmax=1)
         middle.imshow(warm, cmap=HEAT, vmin=0, vmax=top)
         right.imshow(warm, cmap=HEAT, vmin=0, vmax=top, alpha=np.sqrt(warm / top))
-        told = what if warm.any() else f"{what}: 0 everywhere"
+        told = what if warm.any() else _NOTHING.get(what, f"{what}: 0 everywhere")
         for axis, title in ((left, name), (middle, told), (right, "over the image")):
             axis.set_title(title, fontsize=9, pad=3)
             bare(axis)
