@@ -1,5 +1,8 @@
 """Layer outputs, saliency and Grad-CAM: against finite differences, PyTorch and work by hand."""
 
+import sys
+import threading
+
 import numpy as np
 import pytest
 
@@ -78,6 +81,7 @@ class TestLayerOutputs:
 
     def test_chosen_in_the_order_they_are_asked_for(self):
         model = network()
+        assert list(explain.layer_outputs(model, X, np.int64(1))) == ["pool"]
         given = explain.layer_outputs(model, X, ["second", 0, model.layers[1]])
         assert list(given) == ["second", "first", "pool"]
         assert [out.shape for out in given.values()] == [(3, 2, 3, 5), (3, 6, 8, 6), (3, 3, 4, 6)]
@@ -356,6 +360,37 @@ def test_the_model_stays_as_it_was(function):
     np.testing.assert_array_equal(model.predict(x, verbose=0), made)
 
 
+def test_threads_that_explain_one_model_do_not_mix_it_up():
+    model = network()
+    predicted = model.predict(X, verbose=0)
+    expected = [explain.saliency(model, X), explain.grad_cam(model, X)]
+    found, used = [], []
+
+    def explain_often():
+        for _ in range(10):
+            found.append([explain.saliency(model, X), explain.grad_cam(model, X)])
+
+    def use_often():
+        for _ in range(40):
+            used.append(model(X).numpy())
+
+    threads = [threading.Thread(target=each) for each in (*[explain_often] * 3, use_often)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert len(found) == 30 and len(used) == 40
+    for got in found:
+        np.testing.assert_allclose(got, expected, rtol=1e-12)
+    np.testing.assert_allclose(used, [predicted] * 40, rtol=1e-12)
+    assert not any("call" in vars(layer) for layer in model.layers_within())
+
+
 def test_a_layer_that_fails_is_itself_again():
     model = network()
     model.layers[2].call = broken = lambda inputs: 1 / 0
@@ -374,6 +409,23 @@ class TestErrors:
             function(network(end="sigmoid"), X, -1)
         with pytest.raises(ValueError, match="one for each of the 3, got 2 classes"):
             function(network(), X, [0, 1])
+        for wrong in (1.0, "cat", np.eye(4)[:3]):
+            with pytest.raises(TypeError, match="a whole number, or one for each image, got "):
+                function(network(), X, wrong)
+
+    def test_one_number_that_may_be_a_probability_or_a_logit(self, function):
+        class Own(lamina.Model):
+            def __init__(self, scale):
+                super().__init__()
+                self.scale, self.inner = scale, network(end="sigmoid")
+                self(X)
+
+            def call(self, inputs):
+                return self.scale * self.inner(inputs)
+
+        with pytest.raises(ValueError, match="probabilities or logits: say the class, class_=1"):
+            function(Own(0.5), X)
+        assert function(Own(0.5), X, 1).shape == function(Own(-3.0), X).shape
 
     def test_models_that_give_no_scores(self, function):
         model = applications.UNet((8, 8, 3), filters=2, depth=1)

@@ -248,6 +248,22 @@ def test_rules_of_ones_own_are_written_or_else_done_as_they_stand(make, request)
     assert (written is None) == (make is Odd)
 
 
+@pytest.mark.parametrize("rule", ["sgd", "adam", "amsgrad", "adamax"])
+def test_a_step_that_may_be_skipped_is_written_too(rule, request):
+    """With a loss scale the device alone knows how many steps were done."""
+
+    def run():
+        return stepped(lambda: optimizers.LossScaleOptimizer(RULES[rule](), initial_scale=1.0))
+
+    expected = run()
+    texts = request.getfixturevalue("fused_here")
+    got = run()
+    assert len(texts) == 5
+    assert all("d0" in text for text in texts) == (rule != "sgd")
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 class OnDevice(optimizers.Optimizer):
     """Adam's rule for a number of steps that only the device knows."""
 

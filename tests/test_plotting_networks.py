@@ -156,6 +156,8 @@ class TestFilters:
             plotting.filters(layers.Conv2D(2, 3))
         with pytest.raises(ValueError, match="count as a whole number from 1 on, got 0"):
             plotting.filters(model, count=0)
+        with pytest.raises(ValueError, match="columns as a whole number from 1 on, got 0"):
+            plotting.filters(model, columns=0)
         with pytest.raises(TypeError, match="a layer or a model, got list"):
             plotting.filters([1])
 
@@ -214,6 +216,11 @@ class TestFeatureMaps:
             plotting.feature_maps(model, X[0], ["first", "end"])
         with pytest.raises(ValueError, match="did you mean 'pool'"):
             plotting.feature_maps(model, X[0], ["poool"])
+        signals = [layers.Input((12,)), layers.Reshape((3, 4, 1)), layers.Conv2D(2, 2)]
+        with pytest.raises(ValueError, match=r"draws images.*: lamina.explain.layer_outputs gives"):
+            plotting.feature_maps(lamina.Sequential(signals), np.ones(12))
+        with pytest.raises(ValueError, match="one layer or more, got none"):
+            plotting.feature_maps(model, X[0], [])
         with pytest.raises(ValueError, match="has none: name the layers to draw"):
             flat = [layers.Input((10, 8, 3)), layers.Flatten(), layers.Dense(2)]
             plotting.feature_maps(lamina.Sequential(flat), X[0])
@@ -262,6 +269,23 @@ class TestHeat:
         flat = lamina.Sequential([layers.Input((5,)), layers.Dense(2)])
         with pytest.raises(ValueError, match=r"draws images, and .*samples of shape \(5,\)"):
             draw(flat, np.ones(5))
+
+
+@pytest.mark.parametrize(
+    ("draw", "match"),
+    [
+        (plotting.filters, 'the kernels of Conv2D "first".* must be finite'),
+        (lambda model: plotting.feature_maps(model, X[0]), 'what Conv2D "first".* gives must be'),
+        (lambda model: plotting.saliency(model, X[0]), "saliency must be finite"),
+        (lambda model: plotting.grad_cam(model, X[0]), "Grad-CAM must be finite"),
+        (lambda model: plotting.most_wrong(model, X, [0] * 4), "outputs must be finite"),
+    ],
+)
+def test_a_network_that_diverged_is_not_drawn(draw, match):
+    model = network()
+    model.set_weights([np.full(w.shape, np.nan) for w in model.get_weights()])
+    with pytest.raises(ValueError, match=match):
+        draw(model)
 
 
 def test_a_class_that_no_map_speaks_for_is_told():
@@ -354,8 +378,14 @@ class TestMostWrong:
             plotting.most_wrong(model, x, [0, 1])
         with pytest.raises(ValueError, match="classes 0 to 2 .*got 0 to 3: count classes from 0"):
             plotting.most_wrong(model, x, [0, 1, 3])
+        with pytest.raises(ValueError, match="numbers of classes, got .*'cat'.*class_names=names"):
+            plotting.most_wrong(model, x, ["cat", "dog", "cat"])
         with pytest.raises(ValueError, match="a name for each of 3 classes, got 2"):
             plotting.most_wrong(model, x, [0, 1, 2], class_names=["a", "b"])
+        flat = lamina.Sequential([layers.Input((5,)), layers.Dense(2)])
+        wrong = 1 - flat.predict(np.ones((1, 5)), verbose=0).argmax(axis=1)
+        with pytest.raises(ValueError, match=r"draws images, .*\(5,\): model.predict gives"):
+            plotting.most_wrong(flat, np.ones((1, 5)), wrong)
         unet = applications.UNet((8, 8, 1), filters=2, depth=1)
         with pytest.raises(ValueError, match=r"scores \(batch, classes\), got \(3, 8, 8, 2\)"):
             plotting.most_wrong(unet, np.ones((3, 8, 8, 1)), [0, 1, 1])

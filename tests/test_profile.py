@@ -1,6 +1,7 @@
 """A profile: its parts are the whole, its counts and sizes are known, and it changes nothing."""
 
 import collections
+import threading
 
 import numpy as np
 import pytest
@@ -274,6 +275,34 @@ def test_the_libraries_are_as_they_were_afterwards():
         with pytest.raises(ZeroDivisionError):
             lamina.profile(failing, np.ones((2, 2)), np.ones((2, 2)))
         assert before == (dict(vars(np)), dict(vars(layers.Layer)))
+
+
+def test_one_profile_at_a_time_and_none_leaves_a_trace():
+    before = dict(vars(layers.Layer))
+    begun, told = threading.Event(), []
+
+    class Asking(layers.Layer):
+        """While its model is profiled, asks for a profile on another thread."""
+
+        def call(self, inputs):
+            if not begun.is_set():
+                begun.set()
+                thread = threading.Thread(target=profile_another)
+                thread.start()
+                thread.join()
+            return inputs * 1.0
+
+    def profile_another():
+        with pytest.raises(RuntimeError, match="another profile is being taken: .*one model"):
+            lamina.profile(compiled([layers.Dense(1, input_shape=(2,))], "numpy"), np.ones((1, 2)))
+        told.append(dict(vars(layers.Layer)))
+
+    begun.set()  # not while it is built
+    model = compiled([layers.Dense(2, input_shape=(2,)), Asking()], "numpy")
+    begun.clear()
+    lamina.profile(model, np.ones((2, 2)))
+    assert len(told) == 1
+    assert dict(vars(layers.Layer)) == before
 
 
 def test_bad_input_is_refused():

@@ -120,6 +120,21 @@ def test_take_along_axis_has_its_transpose(backend, axis):
     np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint64"])
+@pytest.mark.parametrize("axes", [1, 2])
+def test_indices_may_be_too_narrow_for_the_axis(dtype, axes):
+    numbers = STRICT.asarray(np.asarray([[1], [5], [100], [1]], dtype))
+    read = lamina.xp.take_along_axis
+    if axes == 1:
+        numbers, read = numbers[:, 0], lamina.xp.take
+    found = lamina.grad(lambda x: lamina.xp.sum(read(x, numbers, axis=0)))(
+        STRICT.asarray(np.zeros((300, 1)))
+    )
+    expected = np.zeros((300, 1))
+    np.add.at(expected, np.ravel(STRICT.to_numpy(numbers)), 1)
+    np.testing.assert_array_equal(STRICT.to_numpy(found), expected)
+
+
 def test_nothing_waits_and_no_shape_depends_on_values(backend, no_sync):
     values, indices = backend.asarray(np.ones((9, 2))), backend.asarray(np.arange(9) % 4, "int64")
     with no_sync():

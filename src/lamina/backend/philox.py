@@ -111,7 +111,7 @@ def mask(place, key, number: int, width: int, least: int, count: int):
     """Which of the ``numbers`` are ``least`` or more: booleans (count,)."""
     if place.name == "cupy":
         with place.scope():
-            return cuda_mask(place._library, key, number, width, least, count)
+            return cuda_mask(place.library, key, number, width, least, count)
     return numbers(place, key, number, width, count) >= least
 
 
@@ -186,7 +186,7 @@ def _words(place, key, number, count):
         return _host.philox.random_raw(count).view(np.int64)
     with place.scope():
         if place.name == "cupy":
-            return cuda_words(place._library, key, number, count)
+            return cuda_words(place.library, key, number, count)
         xp, device = place.xp, place.device
         blocks = xp.arange(1, -(-count // 4) + 1, dtype=xp.int64, device=device)
         zeros = xp.zeros_like(blocks)

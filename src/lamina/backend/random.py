@@ -38,7 +38,10 @@ class Generator:
         self._arrays = 0  # drawn so far
 
     def uniform(self, shape, low=0.0, high=1.0, dtype="float32", place: Backend | None = None):
-        """Numbers evenly spread over [low, high): 24 bits each in float32, 53 in float64."""
+        """Numbers evenly spread over [low, high): 24 bits each in float32, 53 in float64.
+
+        Rounding may reach ``high``: in float16, or where it is large beside ``high - low``.
+        """
         exact, dtype = _kinds(dtype)
         width, bits = (64, 53) if exact == "float64" else (32, 24)
         shape, at = _shape(shape), _drawn_at(place)

@@ -83,7 +83,7 @@ def add_along_axis(values, indices, shape, axis):
         out = xp.zeros(shape, dtype=values.dtype, device=values.device)
         xp.add.at(out, tuple(places), values)
         return out
-    places[axis] = xp.where(indices < 0, indices + shape[axis], indices)
+    places[axis] = _from_zero(xp, indices, shape[axis])
     numbers = xp.zeros_like(places[axis])
     for n, place in zip(shape, places, strict=True):
         numbers = numbers * n + xp.astype(place, numbers.dtype)
@@ -104,10 +104,16 @@ def _added(xp, rows, indices, length):
     count, columns = rows.shape
     if not count or not columns or not length:
         return xp.zeros((length, columns), dtype=rows.dtype, device=rows.device)
-    indices = xp.where(indices < 0, indices + length, indices)
+    indices = _from_zero(xp, indices, length)
     order = xp.argsort(indices, stable=True)
     keys = xp.take(indices, order, axis=0)
     return _SUMS.get(name_of(xp), _by_doubling)(xp, rows, order, keys, length)
+
+
+def _from_zero(xp, indices, length):
+    """Indices from 0 to ``length - 1``, in int64: a narrow dtype may not hold the length."""
+    indices = xp.astype(indices, xp.int64, copy=False)
+    return xp.where(indices < 0, indices + length, indices)
 
 
 def _by_doubling(xp, rows, order, keys, length):

@@ -168,7 +168,7 @@ def watch(watcher) -> None:
 def unwatch(watcher) -> None:
     """Tell ``watcher`` no more; the array classes are as they were when the last one leaves."""
     with _lock:
-        watchers[:] = [other for other in watchers if other is not watcher]
+        watchers.remove(watcher)  # once, where it has entered twice
         if not watchers:
             _replacements.restore()
 

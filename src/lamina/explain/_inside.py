@@ -34,7 +34,7 @@ def paths(model) -> dict[str, Layer]:
 def found(model, wanted) -> tuple[str, Layer]:
     """The path and the layer that ``wanted`` is: a layer, its path or its end, or its place."""
     known = paths(model)
-    if isinstance(wanted, int) and not isinstance(wanted, bool):
+    if hasattr(wanted, "__index__") and not isinstance(wanted, bool):
         wanted = model.get_layer(index=wanted)
     if isinstance(wanted, Layer):
         matches = [path for path, layer in known.items() if layer is wanted]
@@ -58,6 +58,10 @@ def found(model, wanted) -> tuple[str, Layer]:
     return matches[0], known[matches[0]]
 
 
+turns = threading.RLock()
+"""Held while layers have other functions for calls: of two threads one waits for the other."""
+
+
 @contextlib.contextmanager
 def instead(calls):
     """A block in which, on this thread, other functions stand for the ``call`` of layers.
@@ -75,17 +79,18 @@ def instead(calls):
 
         return call
 
-    before = [(layer, vars(layer).get("call")) for layer in calls]
-    try:
-        for layer, other in calls.items():
-            layer.call = standing_in(layer.call, other)
-        yield
-    finally:
-        for layer, own in before:
-            if own is None:
-                vars(layer).pop("call", None)
-            else:
-                layer.call = own
+    with turns:
+        before = [(layer, vars(layer).get("call")) for layer in calls]
+        try:
+            for layer, other in calls.items():
+                layer.call = standing_in(layer.call, other)
+            yield
+        finally:
+            for layer, own in before:
+                if own is None:
+                    vars(layer).pop("call", None)
+                else:
+                    layer.call = own
 
 
 def outputs(model, inputs, layers=()):

@@ -10,7 +10,7 @@ import operator
 from lamina import ops, xp
 from lamina.autograd import grad, no_grad
 from lamina.errors import counted
-from lamina.explain._inside import instead, outputs, run
+from lamina.explain._inside import instead, outputs, run, turns
 from lamina.layers import Softmax
 from lamina.models.chain import links_of
 
@@ -39,7 +39,9 @@ class Score:
                 "embedding, as a model of its own"
             )
         self._model = model
-        ends = {layer: before for layer in model.layers_within() if (before := _unsquashed(layer))}
+        within = model.layers_within()
+        with turns:  # another thread's functions hide what a layer is
+            ends = {layer: before for layer in within if (before := _unsquashed(layer))}
         out, given = outputs(model, x, ends)
         last = [layer for layer in given if given[layer] is out]
         self._ends = {layer: ends[layer] for layer in last}
@@ -68,12 +70,21 @@ class Score:
         if class_ is None:
             if count > 1:
                 return [int(i) for i in self.outputs.argmax(axis=1)]
-            middle = 0.5 if self.kind == "logit" else 0.0
-            return [int(value > middle) for value in self.outputs[:, 0]]
+            numbers = self.outputs[:, 0]
+            if self.kind == "output" and all(0 <= n <= 1 for n in numbers):
+                raise ValueError(
+                    f"{self._model} does not end in a sigmoid that can be seen, and gives numbers "
+                    "from 0 to 1, which may be probabilities or logits: say the class, class_=1"
+                )
+            return [int(n > (0.5 if self.kind == "logit" else 0.0)) for n in numbers]
         try:
-            classes = [operator.index(class_)] * rows
+            one_for_all = hasattr(class_, "__index__") and getattr(class_, "ndim", 0) == 0
+            classes = [*map(operator.index, [class_] * rows if one_for_all else class_)]
         except TypeError:
-            classes = [operator.index(one) for one in class_]
+            raise TypeError(
+                f"class_ is a whole number, or one for each image, got "
+                f"{type(class_).__name__}: of one-hot rows pass their argmax"
+            ) from None
         if len(classes) != rows:
             raise ValueError(
                 f"class_ is one class for all images or one for each of the {rows}, got "

@@ -1,7 +1,6 @@
 """What the layers inside a model make of a batch."""
 
 from lamina.explain._inside import batch, found, on_host, outputs, paths
-from lamina.layers import Layer
 
 
 def layer_outputs(model, x, layers=None) -> dict:
@@ -31,7 +30,7 @@ def layer_outputs(model, x, layers=None) -> dict:
         _, given = outputs(model, x, known.values())
         names = {layer: path for path, layer in known.items()}
         return {names[layer]: on_host(model, out) for layer, out in given.items()}
-    if isinstance(layers, str | int | Layer):
+    if not isinstance(layers, list | tuple):
         layers = [layers]
     wanted = dict(found(model, one) for one in layers)
     _, given = outputs(model, x, wanted.values())

@@ -73,7 +73,6 @@ def conv_max_pool(
     return finished(out, pooled_back, needs, w.shape, data_format, "linear")
 
 
-
 @kernel("conv_transpose", "numpy")
 def conv_transpose(
     xp, needs, x, w, bias, *, strides, padding, output_padding, dilation_rate, data_format,
@@ -207,6 +206,8 @@ def _gathered(x, w, win, finisher=None):
             finish(out[block])
 
     def back(g, needs_x, needs_w):
+        if needs_x and needs_w and _is_dense(win) and not _is_signal(win):
+            return _from_the_other_side(x, g, w, win)
         dw = np.zeros(w.shape, w.dtype) if needs_w else None
         if needs_w:
             matched = _matched_by_place if _is_signal(win) else _matched
@@ -225,6 +226,30 @@ def _summed(block, x, matrix, win, out):
 def _matched(block, x, g, win, dw):
     """Add to dw a product of the columns."""
     dw += _columns(block, x, win).T.dot(rows_of(g, block)).reshape(dw.shape)
+
+
+def _from_the_other_side(x, g, w, win):
+    """Both gradients from the same columns: of what the windows over each position of x give it."""
+    other, turned = from_the_other_side(win), _turned(w)
+    channels, filters = w.shape[-2:]
+    dx = np.empty((len(g), *win.image, channels), g.dtype)
+    dw = np.zeros((channels, math.prod(win.size) * filters), w.dtype)
+    for block in _blocks(len(g), other, turned):
+        columns = _columns(block, g, other)
+        np.matmul(columns, _matrix(turned), out=rows_of(dx, block))
+        dw += rows_of(x, block).T.dot(columns)
+    return dx, _turned(np.moveaxis(dw.reshape(channels, *win.size, filters), 0, -1))
+
+
+def _turned(w):
+    """The kernel that lays gradients where ``w`` took from: turned around, channels and filters
+    swapped."""
+    return np.swapaxes(w[(slice(None, None, -1),) * (w.ndim - 2)], -1, -2)
+
+
+def _is_dense(win) -> bool:
+    """Whether nearly as many windows as positions lie one position apart."""
+    return max(win.strides) == 1 and math.prod(win.image) < _NEARLY * math.prod(win.count)
 
 
 def _is_signal(win) -> bool:
@@ -329,10 +354,8 @@ def _view(win, rows, image, steps):
 def _laid(g, w, win):
     """An image made of what every window of g gives to its places."""
     *_, channels, filters = w.shape
-    size = len(win.size)
-    if max(win.strides) == 1 and math.prod(win.image) < _NEARLY * math.prod(win.count):
-        turned = np.swapaxes(w[(slice(None, None, -1),) * size], -1, -2)
-        return _gathered(g, turned, from_the_other_side(win))[0]
+    if _is_dense(win):
+        return _gathered(g, _turned(w), from_the_other_side(win))[0]
     image = np.zeros((len(g), *win.image, channels), g.dtype)
     numbers = max(channels, filters) * math.prod(win.count[1:])
     for samples, rows in blocks(len(g), win, numbers, BLOCK):

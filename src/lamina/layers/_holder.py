@@ -121,14 +121,14 @@ class Holder(Typed):
     def sublayers(self) -> list["Holder"]:
         """The layers held by this layer's attributes, directly or in lists, tuples and dicts."""
         found = []
-        for value in vars(self).values():
+        for value in tuple(vars(self).values()):  # other threads may set more
             _collect_layers(value, found)
         return found
 
     def own_weights(self) -> list[Parameter]:
         """Its parameters without those of the layers inside: from ``add_weight``, or attributes."""
         own = [*self._weights, *self._constants]
-        for value in vars(self).values():
+        for value in tuple(vars(self).values()):  # other threads may set more
             if isinstance(value, Parameter) and not any(value is p for p in own):
                 own.append(value)
         return own

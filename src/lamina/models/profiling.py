@@ -1,11 +1,13 @@
 """profile: what a step costs, layer by layer."""
 
-from contextlib import nullcontext
+import contextlib
+import threading
 from dataclasses import dataclass
 from time import perf_counter
 
 from lamina import backend
 from lamina.autograd import Parameter, no_grad, sweep
+from lamina.errors import unknown
 from lamina.layers._casting import widened
 from lamina.layers._passes import Pass
 from lamina.losses import prepare
@@ -17,6 +19,7 @@ from lamina.models.recorder import Cost, Recorder, Row
 from lamina.models.step import Step, _weighted_sum
 
 _REPEATS = 5
+_taken = threading.Lock()
 
 
 @dataclass
@@ -47,8 +50,6 @@ class Profile:
         for row in self.rows:
             if row.name == name:
                 return row
-        from lamina.errors import unknown
-
         raise unknown("row of this profile", name, [row.name for row in self.rows])
 
     @property
@@ -189,10 +190,10 @@ def profile(model, x, y=None) -> Profile:
     x, y, _ = Feed(model, model.loss if y is not None else None, only_x=y is None).batch(x, y)
     place = model.backend
     backend.memory.keep()
-    with place.scope(), backend.quiet():
+    with _alone(), place.scope(), backend.quiet():
         run = _Use(model, x) if y is None else _Training(model, x, y)
         run.as_it_is()  # which finds out how batches are cut
-        with backend.blas.one_thread() if run.one_thread_each() else nullcontext():
+        with backend.blas.one_thread() if run.one_thread_each() else contextlib.nullcontext():
             run.once(Recorder(place, counts=False))  # whatever is made once is made now
             counted = run.once(Recorder(place, counts=True))
             times = [run.once(Recorder(place, counts=False)) for _ in range(_REPEATS)]
@@ -202,6 +203,19 @@ def profile(model, x, y=None) -> Profile:
         row.forward.seconds = clock.forward.seconds
         row.backward.seconds = clock.backward.seconds
     return Profile(counted.all_rows, timed.seconds, as_run, x.shape[0], str(place))
+
+
+@contextlib.contextmanager
+def _alone():
+    """A block for one profile at a time."""
+    if not _taken.acquire(blocking=False):
+        raise RuntimeError(
+            "another profile is being taken: profile one model at a time, on one thread"
+        )
+    try:
+        yield
+    finally:
+        _taken.release()
 
 
 def _time(recorder) -> float:

@@ -6,6 +6,7 @@ step is somebody's, and nobody's twice. See ``profiling.py`` for what is done wi
 """
 
 import bisect
+import contextlib
 import functools
 import threading
 from dataclasses import dataclass, field
@@ -64,6 +65,8 @@ class Row:
 class Recorder:
     """One step under observation, as a ``with`` block; on the thread that opens it.
 
+    One at a time: what two replace in turns, neither could put back.
+
     Args:
         place: the backend of the model.
         counts: whether calls and waits are counted, which takes time and so spoils the clock.
@@ -88,30 +91,26 @@ class Recorder:
 
     def __enter__(self) -> "Recorder":
         self._thread = threading.get_ident()
-        replace = self._replacements.replace
-        replace(Layer, "_computed", self._watched_call)
-        for kind in _with_subclasses(Node):
-            if "pull" in vars(kind):
-                replace(kind, "pull", self._watched_pull)
-        if self._counts:
-            self._counting = backend.calls.counting(self.place, self._called)
-            try:
-                self._counting.__enter__()
-            except BaseException:
-                self._replacements.restore()
-                raise
-            backend.waits.watch(self)
-        self.place.synchronize()
+        with contextlib.ExitStack() as undoing:
+            undoing.callback(self._replacements.restore)
+            replace = self._replacements.replace
+            replace(Layer, "_computed", self._watched_call)
+            for kind in _with_subclasses(Node):
+                if "pull" in vars(kind):
+                    replace(kind, "pull", self._watched_pull)
+            if self._counts:
+                undoing.enter_context(backend.calls.counting(self.place, self._called))
+                backend.waits.watch(self)
+                undoing.callback(backend.waits.unwatch, self)
+            self.place.synchronize()
+            self._undoing = undoing.pop_all()
         self._since = self._start = perf_counter()
         return self
 
     def __exit__(self, *exc_info) -> None:
-        self._turn(self.between)
+        with self._undoing:
+            self._turn(self.between)
         self.seconds = self._since - self._start
-        if self._counts:
-            backend.waits.unwatch(self)
-            self._counting.__exit__()
-        self._replacements.restore()
 
     def part(self, row: Row, way: str):
         """A block whose costs are those of ``row``."""

@@ -46,7 +46,7 @@ def cut(rows: int, numbers: int, work: int | None = None, most: int = _SHARDS) -
     shards = min(shards, max(2, total // CUT), _GRADIENTS // (4 * max(1, numbers)))
     if shards < 2 or total < CUT:
         return [slice(0, rows)]
-    shards -= shards % 2 if shards > 2 else 0
+    shards = 1 << shards.bit_length() - 1  # which the usual numbers of cores share evenly
     edges = [rows * i // shards for i in range(shards + 1)]
     return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
 

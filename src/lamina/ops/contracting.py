@@ -6,6 +6,7 @@ from collections import Counter
 
 from lamina import backend
 from lamina.autograd import Tensor, differentiable
+from lamina.autograd._functions import refuse_libraries
 
 
 def einsum(subscripts, *operands):
@@ -29,7 +30,8 @@ def einsum(subscripts, *operands):
         an array of the operands' common dtype.
 
     Raises:
-        ValueError: for subscripts that cannot be read or do not fit the operands' shapes.
+        ValueError: for subscripts that cannot be read or do not fit the operands' shapes, and for
+            operands of several array libraries.
         TypeError: for operands that are no arrays, or booleans.
     """
     if not isinstance(subscripts, str):
@@ -51,18 +53,17 @@ def einsum(subscripts, *operands):
 
 
 def _namespace(operands):
-    for x in operands:
-        raw = x.data if isinstance(x, Tensor) else x
+    raws = [x.data if isinstance(x, Tensor) else x for x in operands]
+    for raw in raws:
         if not backend.is_array(raw):
             raise TypeError(f"einsum needs arrays or tensors, got {type(raw).__name__}")
         if backend.namespace(raw).isdtype(raw.dtype, "bool"):
             raise TypeError("einsum needs numbers, got booleans: convert with lamina.xp.astype")
     if not operands:
         raise TypeError('einsum needs an array after its subscripts: einsum("ii->", x)')
-    tensors = [x for x in operands if isinstance(x, Tensor)]
-    if tensors:
-        return differentiable(backend.namespace(tensors[0].data))
-    return backend.namespace(operands[0])
+    space = backend.namespace(raws[0])
+    refuse_libraries("einsum", space, raws)
+    return differentiable(space) if any(isinstance(x, Tensor) for x in operands) else space
 
 
 # ---- reading the subscripts -------------------------------------------------------------------

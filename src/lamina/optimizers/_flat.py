@@ -12,7 +12,6 @@ from math import prod
 from lamina import backend
 from lamina.autograd import clock
 from lamina.kernels.fused_updates import FUSED
-from lamina.optimizers._counting import is_counted
 
 
 class Flat:
@@ -78,7 +77,7 @@ class Flat:
         ``workers`` are not used: the library has threads, or a device, of its own.
         """
         step, rate = self._number(step), self._number(rate)
-        if self._fused is not None and is_counted(step):
+        if self._fused is not None:
             advance = partial(self._fused, rule, self._xp)
         else:
             update = partial(self._kernel, rule, None) if self._kernel else rule.update

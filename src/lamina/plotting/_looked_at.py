@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina.explain._axes import channel_axis
 from lamina.plotting._figure import host, require_finite
 
 
@@ -31,13 +32,16 @@ def batch_of(model: Any, image: Any, what: str) -> np.ndarray:
     return image
 
 
-def pictures_of(model: Any, images: np.ndarray, what: str) -> np.ndarray:
+def pictures_of(
+    model: Any, images: np.ndarray, what: str, numbers: str = "lamina.explain"
+) -> np.ndarray:
     """Images as a picture shows them: (n, h, w) of greys or (n, h, w, 3), between 0 and 1.
 
     Channels that are neither one nor three are drawn as their mean.
-    """
-    from lamina.explain._axes import channel_axis
 
+    Raises:
+        ValueError: where they are no images; ``numbers`` is what serves those.
+    """
     axis = channel_axis(model, images.ndim)
     if axis is not None:
         images = np.moveaxis(images, axis, -1)
@@ -46,7 +50,7 @@ def pictures_of(model: Any, images: np.ndarray, what: str) -> np.ndarray:
     if images.shape[3:] not in ((), (3,)) or images.ndim < 3:
         raise ValueError(
             f"{what} draws images, and {model} takes samples of shape {model.input_shape[1:]}: "
-            f"lamina.explain.{what.replace(' ', '_')} gives the numbers of any model"
+            f"{numbers} gives the numbers of any model"
         )
     images = images.astype(np.float64)
     low, high = min(images.min(), 0.0), images.max()

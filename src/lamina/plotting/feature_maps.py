@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamina import explain
+from lamina.explain._axes import channel_axis_of_maps
+from lamina.explain._inside import found, paths
 from lamina.layers._convolution import Convolution
 from lamina.layers._options import whole_number
 from lamina.layers.pooling import _Pooling
-from lamina.plotting._figure import panels, save
+from lamina.plotting._figure import panels, require_finite, save
 from lamina.plotting._looked_at import batch_of, pictures_of
 from lamina.plotting._sheet import draw_sheet
 
@@ -52,7 +54,8 @@ def feature_maps(
 
     Raises:
         ValueError: for more than one image or one of another shape, a layer that the model has not
-            or that gives no maps, and a model without convolution or pooling.
+            or that gives no maps or such as are not finite, and a model without convolution or
+            pooling.
 
     Example:
         >>> plotting.feature_maps(model, x_test[0], path="maps.png")
@@ -66,7 +69,7 @@ def feature_maps(
     up = max(maps.shape[1] / maps.shape[2] for _, maps in rows)
     size = (INCH * max(most, 4) + 0.2, INCH * up + 0.32)
     figure, axes = panels(1 + len(rows), ax, size=size)
-    picture = pictures_of(model, x, "feature maps")
+    picture = pictures_of(model, x, "feature_maps", "lamina.explain.layer_outputs")
     draw_sheet(axes[0], picture, most, cmap="gray", vmin=0, vmax=1)
     axes[0].set_title("image", fontsize=9, loc="left", pad=3)
     for axis, (title, maps) in zip(axes[1:], rows, strict=True):
@@ -87,9 +90,6 @@ def _makes_maps(layer: Any) -> bool:
 
 def _rows(model: Any, x: np.ndarray, layers: Any) -> list[tuple[str, np.ndarray]]:
     """The title and the maps (count, height, width) of each layer."""
-    from lamina.explain._axes import channel_axis_of_maps
-    from lamina.explain._inside import found, paths
-
     if layers is None:
         known = paths(model)
         if not any(map(_makes_maps, known.values())):
@@ -105,6 +105,8 @@ def _rows(model: Any, x: np.ndarray, layers: Any) -> list[tuple[str, np.ndarray]
                 given[path] = out
     else:
         given = explain.layer_outputs(model, x, layers)
+    if not given:
+        raise ValueError("feature_maps draws one layer or more, got none: name them, or pass None")
     rows = []
     for path, out in given.items():
         _, layer = found(model, path)
@@ -114,6 +116,7 @@ def _rows(model: Any, x: np.ndarray, layers: Any) -> list[tuple[str, np.ndarray]
                 f"feature_maps draws layers that give images, (batch, height, width, channels), "
                 f"and {layer} gives {shape}: leave it out"
             )
+        require_finite(out, f"what {layer} gives")
         shape = " x ".join(map(str, out.shape[1:]))
         maps = np.moveaxis(out[0], channel_axis_of_maps(model, layer, 4) - 1, 0)
         rows.append((f"{path} ({type(layer).__name__}), {shape}", maps))

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lamina.explain._inside import found
+from lamina.layers import Conv2DTranspose, DepthwiseConv2D, Layer, SeparableConv2D
 from lamina.layers._convolution import Convolution
 from lamina.layers._options import whole_number
-from lamina.plotting._figure import host, panels, save
+from lamina.plotting._figure import host, panels, require_finite, save
 from lamina.plotting._sheet import draw_sheet
 
 if TYPE_CHECKING:
@@ -50,13 +52,14 @@ def filters(
 
     Raises:
         ValueError: for a layer that is no such convolution or has no kernels yet, a model without
-            one, and a name that no layer has.
+            one, a name that no layer has, and kernels that are not finite.
 
     Example:
         >>> plotting.filters(model, path="filters.png")
     """
     chosen = _convolution(layer_or_model, layer)
     kernels = _kernels(chosen)
+    require_finite(kernels, f"the kernels of {chosen}")
     total, height, width, channels = kernels.shape
     if count is None:
         count = MOST_FILTERS if channels in (1, 3) else MOST_ROWS
@@ -69,8 +72,8 @@ def filters(
         pictures = np.moveaxis(shown, -1, 1).reshape(-1, *shown.shape[1:3])
         how = {"reach": reach}
     if channels in (1, 3):
-        columns = whole_number("filters", "columns", columns or _wide(len(pictures)))
-        columns = min(columns, len(pictures))
+        columns = _wide(len(pictures)) if columns is None else columns
+        columns = min(whole_number("filters", "columns", columns), len(pictures))
     else:
         columns = shown.shape[-1]
     rows = -(-len(pictures) // columns)
@@ -102,9 +105,6 @@ def _title(layer: Any, total: int, drawn: int, channels: int, shown: np.ndarray)
 
 def _convolution(layer_or_model: Any, layer: Any) -> Any:
     """The convolution to draw."""
-    from lamina.explain._inside import found
-    from lamina.layers import Layer
-
     if not isinstance(layer_or_model, Layer):
         raise TypeError(f"filters expects a layer or a model, got {type(layer_or_model).__name__}")
     if layer is not None:
@@ -129,8 +129,6 @@ def _draws(layer: Any) -> bool:
 
 def _kernels(layer: Any) -> np.ndarray:
     """The kernels as (filters, height, width, channels)."""
-    from lamina.layers import Conv2DTranspose, DepthwiseConv2D, SeparableConv2D
-
     if isinstance(layer, DepthwiseConv2D | SeparableConv2D):
         name = "kernel" if isinstance(layer, DepthwiseConv2D) else "depthwise_kernel"
         kernel = host(getattr(layer, name))  # (height, width, channels, multiplier)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lamina import explain
-from lamina.plotting._figure import panels, save
+from lamina.explain._inside import batch
+from lamina.explain._score import Score
+from lamina.plotting._figure import panels, require_finite, save
 from lamina.plotting._looked_at import batch_of, pictures_of
 from lamina.plotting._sheet import bare
 
@@ -51,11 +54,7 @@ def saliency(
 
     Source: Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks", 2013, section 3.
     """
-    x = batch_of(model, image, "saliency")
-    pictures = pictures_of(model, x, "saliency")
-    names, classes = _named(model, x, class_)
-    heat = explain.saliency(model, x, classes)
-    return save(_draw(pictures, heat, names, "saliency", ax), path)
+    return _drawn(model, image, class_, explain.saliency, "saliency", ax, path)
 
 
 def grad_cam(
@@ -90,23 +89,29 @@ def grad_cam(
     Source: Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based
     localization", 2017, equations 1 and 2.
     """
-    x = batch_of(model, image, "grad cam")
-    pictures = pictures_of(model, x, "grad cam")
+    heat_of = partial(explain.grad_cam, layer=layer)
+    return _drawn(model, image, class_, heat_of, "Grad-CAM", ax, path)
+
+
+def _drawn(
+    model: Any, image: Any, class_: Any, heat_of: Any, what: str, ax: Any, path: Any
+) -> Figure:
+    """The picture of one function of ``explain``, ``heat_of``, which is called ``what``."""
+    x = batch_of(model, image, what)
+    pictures = pictures_of(model, x, what)
     names, classes = _named(model, x, class_)
-    heat = explain.grad_cam(model, x, classes, layer)
-    return save(_draw(pictures, heat, names, "Grad-CAM", ax), path)
+    heat = heat_of(model, x, classes)
+    require_finite(heat, what)
+    return save(_draw(pictures, heat, names, what, ax), path)
 
 
 def _named(model: Any, x: np.ndarray, class_: Any) -> tuple[list[str], list[int]]:
     """What is said of each image, and the class that is explained."""
-    from lamina.explain._inside import batch
-    from lamina.explain._score import Score
-
     score = Score(model, batch(model, x), class_)
     return [f"class {one}, {how}" for one, how in zip(score.classes, _said(score))], score.classes
 
 
-def _said(score: Any) -> list[str]:
+def _said(score: Score) -> list[str]:
     """What the model says of each image's class, as far as it says it in probabilities."""
     rows = score.outputs
     if rows.shape[1] == 1:

@@ -73,7 +73,7 @@ def most_wrong(
     if not len(chosen):
         return save(_none(len(x), ax), path)
     titles = [f"{_pair(true[i], read[i], class_names)}\n{own[i]:.1%}" for i in chosen]
-    pictures = pictures_of(model, x[chosen], "most wrong images")
+    pictures = pictures_of(model, x[chosen], "most_wrong", "model.predict")
     return images(pictures, titles=titles, columns=columns, cmap=cmap, ax=ax, path=path)
 
 
@@ -107,7 +107,12 @@ def _check(true: np.ndarray, classes: int, class_names: Sequence[str] | None) ->
         raise ValueError(
             f"most_wrong expects a name for each of {classes} classes, got {len(class_names)}"
         )
-    if true.dtype.kind not in "iu" or not 0 <= true.min() <= true.max() < classes:
+    if true.dtype.kind not in "iu":
+        raise ValueError(
+            f"most_wrong expects labels that are numbers of classes, got {true[0]!r}: with names "
+            "pass names.index of each, and class_names=names"
+        )
+    if not 0 <= true.min() <= true.max() < classes:
         raise ValueError(
             f"labels must be among the classes 0 to {classes - 1} that the model tells, got "
             f"{true.min()} to {true.max()}: count classes from 0"
