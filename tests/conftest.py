@@ -1,4 +1,4 @@
-"""What every test can ask for: `backend`, which runs it on each of them, and `no_sync`.
+"""What every test can ask for: `backend`, which runs it on each of them, `no_sync`, `fake_cupy`.
 
 The run ends with the list of backends that it covered and of those it skipped, with the reason.
 """
@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 
 import _backends
+import _cupy
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.pop("LAMINA_BACKEND", None)
@@ -52,6 +53,12 @@ def no_sync(backend):
     from lamina.backend import forbid_sync
 
     return forbid_sync
+
+
+@pytest.fixture
+def fake_cupy(monkeypatch):
+    """The module of `_cupy` in the place of CuPy, whether that is installed or not."""
+    return _cupy.install(monkeypatch)
 
 
 def pytest_runtest_setup(item):

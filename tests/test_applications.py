@@ -136,6 +136,7 @@ def test_each_trains_on_every_backend(make, backend, no_sync):
         (lambda: applications.ResidualBlock(4, shortcut="padding")(np.zeros((2, 8, 8, 6))),
          "at most 4 channels to add zeros to"),
         (lambda: applications.UNetLevel(4, -1), "depth as a whole number"),
+        (lambda: applications.UNet((8, 8, 1), classes=1), 'classes=1.*activation="sigmoid"'),
     ],
 )  # fmt: skip
 def test_wrong_settings(make, match):

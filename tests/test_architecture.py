@@ -247,11 +247,18 @@ def test_completion_shows_what_is_listed(room):
 @pytest.mark.parametrize(
     ("room", "name", "message"),
     [
-        ("layers", "LSTM", "lamina has no layer 'LSTM'; it has Activation, .*Dense, "),
+        ("layers", "Quux", "lamina has no layer 'Quux'; it has Activation, .*Dense, "),
+        ("layers", "LSTM", "no layer 'LSTM' yet: recurrence, attention and embeddings are to come"),
+        ("layers", "Embedding", "no layer 'Embedding' yet"),
+        ("layers", "MultiHeadAttention", "no layer 'MultiHeadAttention' yet"),
+        ("layers", "Lambda", r"no layer 'Lambda': write Activation\(function\)"),
         ("layers", "Dens", "lamina has no layer 'Dens': did you mean 'Dense'"),
         ("losses", "MeanSquareError", "no loss .*did you mean 'MeanSquaredError'"),
         ("metrics", "BinaryAcuracy", "no metric .*did you mean 'BinaryAccuracy'"),
         ("optimizers", "Adamw", "no optimizer .*did you mean 'AdamW'"),
+        ("ops", "einsm", "no op 'einsm': did you mean 'einsum'"),
+        ("models", "load_model", "no 'load_model' yet: .*save_weights and load_weights"),
+        ("models", "Sequental", "no model .*did you mean 'Sequential'"),
         ("explain", "gradcam", "no explanation .*did you mean 'grad_cam'"),
         ("callbacks", "EarlyStop", "no callback .*did you mean 'EarlyStopping'"),
     ],
@@ -261,3 +268,10 @@ def test_a_room_says_what_it_lacks(room, name, message):
     with pytest.raises(AttributeError, match=message):
         getattr(module, name)
     assert not hasattr(module, "__nothing__")
+
+
+def test_the_library_names_what_is_nearest():
+    with pytest.raises(AttributeError, match="no attribute 'gard': did you mean 'grad'"):
+        _ = lamina.gard
+    with pytest.raises(AttributeError, match="no attribute 'quux'$"):
+        _ = lamina.quux

@@ -967,7 +967,7 @@ def test_names_beyond_the_standard_are_not_there(name, advice):
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("tahn", "'tan' or 'tanh'"),
+        ("tahn", "'tanh' or 'tan'"),
         ("einsum", "'lamina.ops.einsum'"),
         ("relu", "'lamina.ops.relu'"),
         ("softmax", "'lamina.ops.softmax'"),

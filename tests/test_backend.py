@@ -5,7 +5,6 @@ import pickle
 import subprocess
 import sys
 import threading
-import types
 
 import numpy as np
 import pytest
@@ -106,37 +105,6 @@ def test_a_device_that_is_not_there_is_refused():
 # ---- CuPy, without CuPy -----------------------------------------------------------------------
 
 
-@pytest.fixture
-def fake_cupy(monkeypatch):
-    """A module that answers like CuPy on a machine with two devices; its arrays are a subclass."""
-    for table in ("_backends", "_names", "_namespaces"):
-        monkeypatch.setattr(_backend, table, dict(getattr(_backend, table)))
-
-    class Device:
-        entered = []
-
-        def __init__(self, number):
-            self.id = number
-
-        def __enter__(self):
-            self.entered.append(self.id)
-
-        def __exit__(self, *exc_info):
-            pass
-
-    cupy = types.ModuleType("cupy")
-    cupy.ndarray = type("ndarray", (np.ndarray,), {})
-    cupy.is_available = lambda: True
-    cupy.cuda = types.SimpleNamespace(
-        Device=Device, runtime=types.SimpleNamespace(getDeviceCount=lambda: 2)
-    )
-    namespace = types.ModuleType("array_api_compat.cupy")
-    namespace.float32 = np.float32
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
-    monkeypatch.setitem(sys.modules, "array_api_compat.cupy", namespace)
-    return cupy
-
-
 def test_cupy_that_is_missing_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     monkeypatch.setattr(_backend, "_backends", {})
@@ -177,7 +145,6 @@ def test_cupys_devices_go_by_number(fake_cupy):
 
 
 def test_tf32_is_chosen_before_cupy_is_used(fake_cupy, monkeypatch):
-    monkeypatch.setattr(config, "_tf32_is_settled", False)
     monkeypatch.setenv("CUPY_TF32", "0")
     assert not config.tf32()
     config.set_tf32(True)

@@ -111,6 +111,25 @@ def test_one_sample_without_the_batch_axis(method):
         declared.predict(X[0])
 
 
+@pytest.mark.parametrize(
+    "declared, shape, remedy",
+    [
+        ((8, 9, 3), (2, 3, 8, 9), r"channels-first: pass numpy\.moveaxis\(x, 1, -1\)"),
+        ((3, 8, 9), (2, 8, 9, 3), r"channels-last: pass numpy\.moveaxis\(x, -1, 1\)"),
+        ((None, None, 3), (2, 3, 8, 9), "channels-first"),
+        ((8, 9, 1), (2, 8, 9), r"add the channel axis, x\[\.\.\., None\]$"),
+        ((1, 8, 9), (2, 8, 9), r"add the channel axis, x\[:, None\]$"),
+        ((8, 9, 3), (2, 8, 9), r"select or reshape the data, or declare Input\(\(8, 9\)\)"),
+        ((8, 9, 3), (2, 9, 8, 3), "select or reshape the data"),
+    ],
+)
+def test_images_with_their_channels_elsewhere_are_told_how_to_move_them(declared, shape, remedy):
+    model = lamina.Sequential([layers.Input(declared), layers.GlobalAveragePooling2D()])
+    x = np.arange(np.prod(shape), dtype="float32").reshape(shape)
+    with refused(ValueError, f"seem to be {remedy}|: {remedy}", None, x):
+        model.predict(x, verbose=0)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_number_is_not_a_batch(method):
     with refused(ValueError, "one row per sample, got a single number", network()) as _:
@@ -121,6 +140,13 @@ def test_lists_of_different_lengths():
     model = network()
     with refused(ValueError, "x has rows of different lengths", model):
         model.fit([[1.0] * 8, [1.0] * 7], Y[:2])
+    for rows in ([[1.0] * 8, [1.0] * 7], [np.ones(8), np.ones(7)]):
+        with refused(ValueError, "x has rows of different lengths: pad", model):
+            model.fit(np.array(rows, dtype=object), Y[:2])
+    alike = np.empty(2, dtype=object)
+    alike[:] = [np.ones(8), np.ones(8)]
+    with refused(ValueError, "x is an array of arrays: make them one with numpy.stack", model):
+        model.fit(alike, Y[:2])
 
 
 @pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
@@ -477,6 +503,23 @@ def test_options_out_of_range(how, match):
         model.fit(X, Y, **{"verbose": 0, **how})
 
 
+@pytest.mark.parametrize(
+    "third", [["accuracy"], ["accuracy", "mae"], "accuracy", [lamina.metrics.Mean()], {"a": "mae"}]
+)
+def test_metrics_in_the_place_of_loss_weights(third):
+    model = network()
+    with refused(TypeError, r"loss_weights are numbers, got .*did you mean metrics=\[", model):
+        model.compile("adam", "binary_crossentropy", third)
+    model.compile("adam", "binary_crossentropy", [np.float32(2)], ["accuracy"])
+
+
+def test_a_model_is_not_saved_whole_yet():
+    model = network()
+    with refused(AttributeError, "no save yet: .* use save_weights and load_weights", model):
+        model.save("m.keras")
+    assert not hasattr(model, "save")  # what ModelCheckpoint asks
+
+
 def test_callbacks_are_objects():
     model = network()
     with refused(
@@ -490,6 +533,9 @@ def test_callbacks_are_objects():
     [
         (lambda: network().compile(loss="binary_crosentropy"), "loss .*'binary_crossentropy'"),
         (lambda: network().compile("adm", "mse"), "optimizer 'adm': did you mean '[Aa]dam'"),
+        (lambda: network().compile("adma", "mse"), "optimizer 'adma': did you mean 'Adam'"),
+        (lambda: network().compile("adam", "mes"), "loss 'mes': did you mean 'mse'"),
+        (lambda: network().compile("adam", "mse", metrics=["mes"]), "metric 'mes'.* 'mse'"),
         (lambda: network().compile("adam", "mse", metrics=["acuracy"]), "metric.*'accuracy'"),
         (lambda: layers.Dense(3, "sigmoyd"), "activation 'sigmoyd': did you mean 'sigmoid'"),
         (lambda: layers.Dense(3, kernel_initializer="glorot_unifrom"), "'glorot_uniform'"),
@@ -714,6 +760,26 @@ def test_an_output_that_does_not_fit_the_loss_is_warned_of(units, activation, lo
         model.fit(X, labels, verbose=0)
 
 
+@pytest.mark.parametrize(
+    "last, warned",
+    [
+        ([layers.Conv2D(1, 1, activation="softmax")], "always 1"),
+        ([layers.Conv2D(1, 1), layers.Softmax()], "always 1"),
+        ([layers.Conv2D(1, 1), layers.Permute((3, 1, 2)), layers.Softmax(1)], "always 1"),
+        ([layers.Conv2D(1, 1)], 'takes probabilities.*activation="sigmoid"'),
+        ([layers.Conv2D(1, 1, activation="sigmoid")], None),
+        ([layers.Conv2D(1, 1), layers.Softmax((1, 2, 3))], None),
+    ],
+)
+def test_outputs_of_convolutions_and_softmaxes_are_looked_at_too(last, warned):
+    model = lamina.Sequential([layers.Input((4, 4, 1)), *map(copy.deepcopy, last)])
+    model.compile("sgd", "binary_crossentropy")
+    x = np.ones((2, 4, 4, 1), "float32")
+    y = np.zeros((2, *model.output_shape[1:]))
+    with pytest.warns(UserWarning, match=warned) if warned else contextlib.nullcontext():
+        model.fit(x, y, verbose=0)
+
+
 def test_layers_are_called_on_arrays_and_return_one():
     with pytest.raises(TypeError, match="got the layer Input .*Sequential"):
         layers.Dense(3)(layers.Input((4,)))
@@ -724,6 +790,105 @@ def test_layers_are_called_on_arrays_and_return_one():
 
     with pytest.raises(TypeError, match='Forgets "forgets.*": its call gave None'):
         Forgets()(np.ones((2, 3), "float32"))
+
+
+class Mismatched(lamina.Model):
+    def __init__(self):
+        super().__init__()
+        self.conv = layers.Conv2D(4, 3)
+
+    def call(self, inputs):
+        return inputs + self.conv(inputs)
+
+
+@pytest.mark.parametrize("outer", [lambda model: model, lambda model: lamina.Sequential([model])])
+def test_an_error_in_the_call_of_a_model_of_ones_own_names_it_once(outer):
+    model = outer(Mismatched())
+    model.compile("sgd", "mse")
+    x = np.ones((2, 8, 8, 3), "float32")
+    with pytest.raises(ValueError) as caught:
+        model.fit(x, x, verbose=0)
+    assert len(caught.value.__notes__) == 1
+    assert 'This was in Mismatched "mis' in caught.value.__notes__[0]
+    assert "inputs of shape (1, 8, 8, 3)" in caught.value.__notes__[0]
+    assert not model.built
+
+
+class MadeAnew(layers.Layer):
+    """A layer that loses the layers it is made of."""
+
+    def call(self, inputs):
+        return lamina.Sequential([layers.Dense(3, name="lost")])(inputs)
+
+
+class MadeAnewModel(lamina.Model):
+    def call(self, inputs):
+        return layers.Dropout(0.5)(layers.Dense(1, name="lost")(inputs))
+
+
+def fitted(model):
+    model.compile("sgd", "mse")
+    return model.fit(X, Y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "use, inner, outer",
+    [
+        (lambda: MadeAnewModel()(X), "Dense", "MadeAnewModel"),
+        (lambda: MadeAnew()(X), "Sequential", "MadeAnew"),
+        (lambda: lamina.Sequential([layers.Input((8,)), MadeAnew()]), "Sequential", "MadeAnew"),
+        (lambda: fitted(lamina.Sequential([MadeAnew(), layers.Dense(1)])), "Seq", "MadeAnew"),
+        (lambda: layers.Activation(lambda x: layers.Dense(2)(x))(X), "Dense", "Activation"),
+    ],
+)
+def test_a_layer_made_in_a_call_is_warned_of_where_it_is_lost(use, inner, outer):
+    match = f'{inner}.*" was built in the call of {outer} .*make it in __init__ and keep it'
+    with pytest.warns(UserWarning, match=match) as told:
+        use()
+    assert [w.filename for w in told] == [__file__]
+
+
+class MadeLate(layers.Layer):
+    """Layers that are there only from the first call on, but held."""
+
+    late = None
+
+    def build(self, input_shape):
+        self.inner = [layers.Dense(4)]
+        self.inner[0](np.ones((1, *input_shape[1:]), "float32"))
+
+    def call(self, inputs):
+        out = self.inner[0](inputs)
+        if self.late is None:
+            new = layers.Dense(3)
+            new(out)
+            self.late = {"deep": (new,)}
+        flat = layers.Flatten()(out)  # has no weights
+        return self.late["deep"][0](flat) + PARTNER["layer"].shared(out)
+
+
+PARTNER = {}
+
+
+class Shares(lamina.Model):
+    """A model whose inner layer calls one that the model holds."""
+
+    def __init__(self):
+        super().__init__()
+        self.shared, self.inner = layers.Dense(3), MadeLate()
+        PARTNER["layer"] = self
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
+def test_layers_that_are_held_in_the_end_are_not_warned_of():
+    assert len(Shares().compute_output_shape((None, 8))) == 2
+    model = Shares()
+    assert model(X).shape == (12, 3)
+    assert len(model.weights) == 6
+    with lamina.debug_nans():
+        assert Shares()(X).shape == (12, 3)
 
 
 def test_whole_numbers_become_floats_in_a_layer_called_by_itself():

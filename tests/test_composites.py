@@ -1,8 +1,10 @@
 """Layers made of layers: found, built, named, frozen, saved, moved and told as one."""
 
 import copy
+import inspect
 import json
 import pickle
+import textwrap
 
 import numpy as np
 import pytest
@@ -277,3 +279,14 @@ def test_an_update_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r'"w" has shape \(2,\), got a value of shape \(3,\)'):
         layer.add_update(weight, lambda old: np.zeros(3))
     np.testing.assert_array_equal(weight.numpy(), np.zeros(2))
+
+
+def test_the_examples_of_a_layer_of_ones_own_are_in_its_help_and_run():
+    written = inspect.getdoc(lamina.Layer).split("\n")
+    code = [line for line in written[: written.index("Args:")] if not line or line[0] == " "]
+    there = {"lamina": lamina, "layers": layers}
+    exec(textwrap.dedent("\n".join(code)), there)
+    x = np.ones((2, 3), "float32")
+    np.testing.assert_array_equal(there["Scale"]()(x).numpy(), x)
+    assert there["Residual"](3)(x).shape == (2, 3)
+    assert there["Residual"](3).get_config()["units"] == 3

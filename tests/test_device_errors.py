@@ -5,78 +5,31 @@ import os
 import re
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
 
+import _cupy
 import lamina
 from lamina import backend as backends
 from lamina import layers
-from lamina.backend import _backend, _cuda, memory
+from lamina.backend import memory
 
 PLACE = "array_api_strict:device1"
-
-
-class Pool:
-    """Notes what CuPy's memory pool is asked."""
-
-    def __init__(self):
-        self.asked = []
-
-    def free_all_blocks(self):
-        self.asked.append("free")
-
-    def set_limit(self, **how):
-        self.asked.append(how)
-
-
-@pytest.fixture
-def cupy(monkeypatch):
-    """A module that answers as CuPy does on a machine with two devices."""
-    for table in ("_backends", "_names", "_namespaces"):
-        monkeypatch.setattr(_backend, table, dict(getattr(_backend, table)))
-    monkeypatch.setattr(_cuda, "used_by", None)
-
-    class Device:
-        entered = []
-
-        def __init__(self, number):
-            self.id = number
-
-        def __enter__(self):
-            self.entered.append(self.id)
-
-        def __exit__(self, *exc_info):
-            pass
-
-    module = types.ModuleType("cupy")
-    module.ndarray = type("ndarray", (), {})
-    module.is_available = lambda: True
-    module.cuda = types.SimpleNamespace(
-        Device=Device, runtime=types.SimpleNamespace(getDeviceCount=lambda: 2)
-    )
-    module.pool, module.pinned = Pool(), Pool()
-    module.get_default_memory_pool = lambda: module.pool
-    module.get_default_pinned_memory_pool = lambda: module.pinned
-    monkeypatch.setitem(sys.modules, "cupy", module)
-    compat = types.ModuleType("array_api_compat.cupy")
-    monkeypatch.setitem(sys.modules, "array_api_compat.cupy", compat)
-    return module
 
 
 # ---- memory -------------------------------------------------------------------------------------
 
 
-def test_memory_is_given_back_on_every_device_in_use(cupy):
+def test_memory_is_given_back_on_every_device_in_use(fake_cupy):
     memory.give_back()  # CuPy is not in use yet
-    assert cupy.pool.asked == []
+    assert fake_cupy.pool.asked == []
     backends.get("cupy:0")
     backends.get("cupy:1")
     memory.give_back()
-    assert cupy.cuda.Device.entered == [0, 1]
-    assert cupy.pool.asked == ["free", "free"]
-    assert "free" in cupy.pinned.asked
+    assert fake_cupy.cuda.Device.entered == [0, 1]
+    assert fake_cupy.pool.asked == ["free", "free"]
+    assert "free" in fake_cupy.pinned.asked
 
 
 def test_memory_of_the_host_is_given_back():
@@ -106,17 +59,17 @@ if memory.keep():
     [(2**30, {"size": 2**30}), (0.5, {"fraction": 0.5}), (1.0, {"fraction": 1.0}),
      (None, {"size": 0})],
 )  # fmt: skip
-def test_memory_of_a_device_is_limited(cupy, size, asked):
+def test_memory_of_a_device_is_limited(fake_cupy, size, asked):
     memory.limit(size, "cupy:1")
-    assert cupy.pool.asked == [asked]
-    assert cupy.cuda.Device.entered == [1]
+    assert fake_cupy.pool.asked == [asked]
+    assert fake_cupy.cuda.Device.entered == [1]
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, 0.0, True, "4 GiB"])
-def test_a_limit_that_is_none_is_refused(cupy, size):
+def test_a_limit_that_is_none_is_refused(fake_cupy, size):
     with pytest.raises(ValueError, match="a whole number of bytes, a share above 0 up to 1.0"):
         memory.limit(size)
-    assert cupy.pool.asked == []
+    assert fake_cupy.pool.asked == []
 
 
 def test_the_hosts_memory_has_no_limit_here():
@@ -124,27 +77,21 @@ def test_the_hosts_memory_has_no_limit_here():
         memory.limit(2**30, "numpy")
 
 
-class OutOfMemoryError(MemoryError):
-    """As CuPy's is named and worded."""
-
-    def __init__(self, size, total):
-        super().__init__(f"Out of memory allocating {size:,} bytes (allocated so far: {total:,}).")
-
-
 class Hungry(layers.Layer):
     """Runs out of a device's memory above two samples."""
 
     def call(self, inputs):
         if inputs.shape[0] > 2:
-            raise OutOfMemoryError(1 << 30, 1 << 20)
+            raise _cupy.OutOfMemoryError(1 << 30, 1 << 20)
         return inputs * 1.0
 
 
-def test_an_exhausted_device_names_the_layer_the_bytes_and_a_batch_that_fits(monkeypatch):
+@pytest.mark.parametrize("place", [PLACE, "numpy"])
+def test_an_exhausted_device_names_the_layer_the_bytes_and_a_batch_that_fits(place, monkeypatch):
     given_back = []
     monkeypatch.setattr(memory, "give_back", lambda: given_back.append(1))
     stack = [layers.Dense(3, input_shape=(2,)), Hungry(name="hungry"), layers.Dense(1)]
-    model = lamina.Sequential(stack, backend=PLACE)
+    model = lamina.Sequential(stack, backend=place)
     model.compile("adam", "mse")
     x, y = np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
     before = model.get_weights()
@@ -223,23 +170,13 @@ def test_a_model_called_with_an_array_of_another_device():
 # ---- processes ----------------------------------------------------------------------------------
 
 FORKING = """
-import os, sys, types
-import lamina
+import os, sys
 from lamina import backend
 
-class Device:
-    def __init__(self, number): self.id = number
-    def __enter__(self): print("entered", flush=True)
-    def __exit__(self, *exc_info): pass
+sys.path.append(sys.argv[2])
+import _cupy
 
-cupy = types.ModuleType("cupy")
-cupy.ndarray = type("ndarray", (), {})
-cupy.is_available = lambda: True
-cupy.cuda = types.SimpleNamespace(
-    Device=Device, runtime=types.SimpleNamespace(getDeviceCount=lambda: 1)
-)
-sys.modules["cupy"] = cupy
-sys.modules["array_api_compat.cupy"] = types.ModuleType("array_api_compat.cupy")
+sys.modules.update(_cupy.modules(devices=1))
 
 def tried(what):
     try:
@@ -248,8 +185,8 @@ def tried(what):
         print(error, flush=True)
 
 def scope(place):
-    with place.scope():
-        pass
+    with place.scope() as device:
+        print("entered" if device.entered == [0] else device.entered, flush=True)
 
 if sys.argv[1] == "used":
     place = backend.get("cupy")
@@ -270,7 +207,7 @@ else:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_fork_after_cuda_was_begun_is_told_in_the_child():
     def lines(word):
-        command = [sys.executable, "-c", FORKING, word]
+        command = [sys.executable, "-c", FORKING, word, os.path.dirname(_cupy.__file__)]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
         return done.stdout.splitlines()
 

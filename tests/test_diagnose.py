@@ -96,7 +96,7 @@ def test_no_driver_means_numpy(pretend):
     assert facts["cuda"]["remedy"] == []
     assert facts["cuda"]["extra"] is None
     assert "NumPy is what will be used" in facts["cuda"]["problem"]
-    assert 'once it has a GPU pip install "lamina[cuda13]", or' in diagnose.text(facts)
+    assert 'with a GPU, run   pip install "lamina[cuda13]", or' in diagnose.text(facts)
 
 
 @pytest.mark.parametrize(("driver", "extra"), [("12.4", "cuda12"), ("13.1", "cuda13")])

@@ -122,6 +122,8 @@ def test_noise_in_a_model_does_not_depend_on_workers_or_backends(backend):
         (lambda: layers.GaussianDropout(1.0), "rate from 0 to below 1, got 1.0"),
         (lambda: layers.AlphaDropout(-0.5), "rate from 0 to below 1"),
         (lambda: layers.GaussianNoise(0.1, seed=0.5), "seed as a whole number"),
+        (lambda: layers.Dropout(0.5, seed="a"), "seed as a whole number from 0 on, got 'a'"),
+        (lambda: layers.RandomFlip(seed="a"), "seed as a whole number from 0 on, got 'a'"),
         (lambda: layers.SpatialDropout2D(0.1, "last"), '"channels_last" or "channels_first"'),
         (lambda: layers.SpatialDropout1D(0.1)(ONES), r"shape \(batch, steps, channels\), got"),
         (lambda: layers.SpatialDropout2D(0.1, "channels_first")(ONES), "channels, height, width"),

@@ -399,13 +399,22 @@ def test_several_steps_with_batch_normalization_are_pytorchs():
 
 def test_a_batch_of_one_warns_and_does_what_keras_does():
     layer = layers.BatchNormalization(name="norm", beta_initializer="ones")
-    with pytest.warns(UserWarning, match=r'"norm" trained on a batch with one value per channel'):
+    with pytest.warns(UserWarning, match=r'"norm" trained on a batch with one value') as told:
         out = layer(ROWS[:1], training=True)
+    assert told[0].filename == __file__
     np.testing.assert_array_equal(out.numpy(), np.ones((1, 6)))
     np.testing.assert_allclose(layer.moving_variance.numpy(), np.full(6, 0.99))
     layer(ROWS[:1], training=True)  # told once
     layer(ROWS[:1])
     layers.BatchNormalization()(X[:1], training=True)  # twenty values a channel
+
+
+def test_a_batch_of_one_in_fit_is_told_at_the_line_of_fit():
+    model = lamina.Sequential([layers.Input((6,)), layers.BatchNormalization(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="one value per channel") as told:
+        model.fit(ROWS[:1], np.ones((1, 1)), verbose=0)
+    assert [w.filename for w in told] == [__file__]
 
 
 def test_an_empty_batch_passes_and_changes_nothing():

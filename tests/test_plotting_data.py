@@ -206,6 +206,13 @@ class TestConfusionMatrix:
             plotting.confusion_matrix([0, 2], [0, 1], class_names=["a", "b"])
         with pytest.raises(ValueError, match=r"y_pred expects labels.*\(1, 2, 3\)"):
             plotting.confusion_matrix([0], np.ones((1, 2, 3)))
+        y, scores = np.zeros((2, 4, 4), int), np.eye(3)[np.zeros((2, 4, 4), int)]
+        remedy = r": of pixels pass y_true.ravel\(\) and scores.argmax\(axis=-1\).ravel\(\)"
+        for given in ((y, scores), (y.ravel(), scores)):
+            with pytest.raises(ValueError, match=remedy):
+                plotting.confusion_matrix(*given)
+        counts = plotting.confusion_counts(y.ravel(), scores.argmax(axis=-1).ravel())
+        assert counts.tolist() == [[32]]
         with pytest.raises(ValueError, match=r"y_pred must be finite"):
             plotting.confusion_matrix([0, 1], [0.2, np.nan])
         with pytest.raises(ValueError, match=r"y_true expects labels.*\(0,\)"):

@@ -263,6 +263,23 @@ class TestHeat:
         np.testing.assert_allclose(drawn(axes[0])[0], X[0], atol=1e-6)
         np.testing.assert_array_equal(drawn(axes[1])[0], numbers(model, x[:1], 2)[0])
 
+    def test_a_picture_takes_no_run_of_the_model_more_than_its_numbers(self, draw, numbers):
+        runs = []
+
+        class Counted(layers.Layer):
+            def call(self, inputs):
+                runs.append(self)
+                return inputs
+
+        model = network()
+        model.add(Counted())
+        model(X)
+        runs.clear()
+        numbers(model, X, [0, 1, 2, 3])
+        needed = len(runs)
+        draw(model, X, [0, 1, 2, 3])
+        assert len(runs) == 2 * needed > 0
+
     def test_errors(self, draw, numbers):
         with pytest.raises(ValueError, match="classes 0 to 3, got class 7"):
             draw(network(), X[0], 7)
@@ -387,5 +404,7 @@ class TestMostWrong:
         with pytest.raises(ValueError, match=r"draws images, .*\(5,\): model.predict gives"):
             plotting.most_wrong(flat, np.ones((1, 5)), wrong)
         unet = applications.UNet((8, 8, 1), filters=2, depth=1)
-        with pytest.raises(ValueError, match=r"scores \(batch, classes\), got \(3, 8, 8, 2\)"):
+        with pytest.raises(ValueError, match=r"scores .*, got \(3, 8, 8, 2\): .*y_true.ravel\(\)"):
             plotting.most_wrong(unet, np.ones((3, 8, 8, 1)), [0, 1, 1])
+        with pytest.raises(ValueError, match=r"y expects .* \(3, 8, 8\): .*y_true.ravel\(\)"):
+            plotting.most_wrong(unet, np.ones((3, 8, 8, 1)), np.zeros((3, 8, 8)))

@@ -267,5 +267,7 @@ def test_images_of_mixed_sizes():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match=match):
         model.fit(images, np.zeros((3, 1)), verbose=0)
+    with pytest.raises(ValueError, match=match):
+        model.fit(np.array(images, dtype=object), np.zeros((3, 1)), verbose=0)
     resize = layers.Resizing(24, 24)
     model.predict([resize(image[None])[0].numpy() for image in images])

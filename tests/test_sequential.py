@@ -1,6 +1,7 @@
 """Sequential: stacking, shapes, names, summaries."""
 
 import io
+import json
 import sys
 
 import numpy as np
@@ -240,3 +241,37 @@ def test_dtype_is_that_of_layers_that_name_none():
     dense = layers.Dense(2, dtype="float32")
     model = lamina.Sequential([layers.Input((3,)), layers.Dense(4), dense], dtype="float64")
     assert [str(w.dtype) for w in model.get_weights()] == ["float64"] * 2 + ["float32"] * 2
+
+
+class Twice(layers.Layer):
+    def call(self, inputs):
+        return inputs * 2
+
+
+def test_a_config_has_the_layers_and_makes_an_equal_model():
+    inside = lamina.Sequential([layers.Dense(4, "relu"), Twice()], name="inside")
+    frozen = layers.Dense(3, trainable=False, kernel_regularizer="l2")
+    spectral = layers.SpectralNormalization(layers.Dense(2))
+    model = lamina.Sequential([layers.Input((3,)), inside, frozen, spectral], name="whole")
+    config = json.loads(json.dumps(model.get_config()))
+    kinds = [one["class_name"] for one in config["layers"]]
+    assert kinds == ["Input", "Sequential", "Dense", "SpectralNormalization"]
+    assert config["build_input_shape"] == [None, 3]
+    again = lamina.Sequential.from_config(config, {"Twice": Twice})
+    assert again.name == "whole"
+    assert [p.trainable for p in again.weights] == [p.trainable for p in model.weights]
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    assert json.loads(json.dumps(again.get_config())) == config
+    match = r"no layer 'Twice': pass custom_objects=\{'Twice': Twice\}"
+    with pytest.raises(ValueError, match=match):
+        lamina.Sequential.from_config(config)
+
+
+def test_a_config_of_layers_without_a_shape_or_with_one_of_the_first_batch():
+    model = lamina.Sequential([layers.Dense(2)])
+    assert not lamina.Sequential.from_config(model.get_config()).built
+    model(X)
+    again = lamina.Sequential.from_config(model.get_config())
+    assert again.built
+    assert again.input_shape == (None, 3)

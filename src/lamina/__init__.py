@@ -32,6 +32,7 @@ from lamina.autograd import (
     vjp,
 )
 from lamina.backend import use
+from lamina.errors import nearest
 
 __version__ = "0.1.0"
 
@@ -103,7 +104,9 @@ def __getattr__(name: str):
         return import_module(f"lamina.{name}")
     if name in _FROM_ROOMS:
         return getattr(import_module(f"lamina.{_FROM_ROOMS[name]}"), name)
-    raise AttributeError(f"module 'lamina' has no attribute {name!r}")
+    close = None if name.startswith("_") else nearest(name, __all__)
+    advice = f": did you mean {close!r}?" if close else ""
+    raise AttributeError(f"module 'lamina' has no attribute {name!r}{advice}")
 
 
 def __dir__() -> list[str]:

@@ -1,10 +1,15 @@
-"""How lamina words its errors: what must hold, what came, what to do.
+"""How lamina words its errors: what must hold, what came, what to do; and where it warns.
 
 Most errors are plain ``ValueError`` and ``TypeError`` with such a message, raised where the
 condition is known. This file holds what several rooms share.
 """
 
+import os
+import sys
+import warnings
 from collections.abc import Iterable
+
+_HOME = os.path.dirname(__file__) + os.sep
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -13,23 +18,30 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def near(name: str, known: Iterable[str], count: int) -> list[str]:
-    """The known names most like ``name``, the most alike first, at most ``count`` of them."""
+    """The known names most like ``name``, the most alike first, at most ``count`` of them.
+
+    One of the same letters is the nearest: two of them were swapped.
+    """
     from difflib import get_close_matches
 
     by_folded = {k.lower().replace("_", ""): k for k in known}
-    close = get_close_matches(name.lower().replace("_", ""), by_folded, n=count, cutoff=0.6)
-    return [by_folded[folded] for folded in close]
+    folded = name.lower().replace("_", "")
+    close = get_close_matches(folded, by_folded, n=max(9, count), cutoff=0.6)
+    close.sort(key=lambda one: sorted(one) != sorted(folded))
+    return [by_folded[one] for one in close[:count]]
 
 
-def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
+def unknown(kind: str, name: object, known: Iterable[str], short: Iterable[str] = ()) -> ValueError:
     """The error for a name that is not one of ``known``, with the nearest right name.
+
+    ``short`` are further names, told where one is the nearest, but not listed.
 
     Example:
         >>> raise unknown("loss", "mean_square_error", ["mean_squared_error"])
         ValueError: unknown loss 'mean_square_error': did you mean 'mean_squared_error'?
     """
     names = sorted(known)
-    close = nearest(name, names) if isinstance(name, str) else None
+    close = nearest(name, [*names, *short]) if isinstance(name, str) else None
     advice = f"did you mean {close!r}?" if close else f"use one of {', '.join(names)}"
     return ValueError(f"unknown {kind} {name!r}: {advice}")
 
@@ -48,6 +60,14 @@ def missing(kind: str, name: str, known: Iterable[str]) -> AttributeError:
     close = nearest(name, alike) or nearest(name, names)
     advice = f": did you mean {close!r}?" if close else f"; it has {', '.join(names)}"
     return AttributeError(f"lamina has no {kind} {name!r}{advice}")
+
+
+def warn(text: str) -> None:
+    """Warn at the line outside of the library that led here."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_HOME):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, stacklevel=level)
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

@@ -37,13 +37,14 @@ class Registry:
         base: their base class.
         classes: class by snake_case name; found in any case and with or without underscores, so
             that ``GlorotUniform`` is ``glorot_uniform``.
-        aliases: further names, not told to users.
+        aliases: further names, told to users only where one is the nearest.
     """
 
     def __init__(self, kind: str, base: type, classes: dict, aliases: dict | None = None):
         self.kind = kind
         self.base = base
         self.classes = classes
+        self._aliases = (*(aliases or ()),)
         self._by_name = {_folded(n): c for n, c in {**classes, **(aliases or {})}.items()}
 
     def get(self, identifier):
@@ -77,7 +78,8 @@ class Registry:
             return custom_objects[name]
         found = self._by_name.get(_folded(name))
         if found is None:
-            raise unknown(self.kind, name, (*self.classes, *(custom_objects or ())))
+            known = (*self.classes, *(custom_objects or ()))
+            raise unknown(self.kind, name, known, self._aliases)
         return found
 
     def serialize(self, thing):

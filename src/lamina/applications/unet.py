@@ -1,6 +1,6 @@
 """The U-Net, which says of every pixel what it belongs to."""
 
-from lamina import layers
+from lamina import activations, layers
 from lamina.layers._options import whole_number
 from lamina.models import Sequential
 
@@ -87,9 +87,17 @@ def UNet(
         classifier_activation: of the output; "sigmoid" for ``classes=1``, None gives logits.
         dtype, backend, name: as of ``lamina.Sequential``.
 
+    Raises:
+        ValueError: for a softmax over one class, which is always 1.
+
     Source: Ronneberger, Fischer and Brox, "U-Net: convolutional networks for biomedical image
     segmentation", 2015, figure 1.
     """
+    if classes == 1 and activations.get(classifier_activation) is activations.softmax:
+        raise ValueError(
+            "UNet needs a softmax over two classes or more, got classes=1, of which it is always "
+            '1: pass classifier_activation="sigmoid", or classes=2'
+        )
     return Sequential(
         [
             layers.Input(input_shape, dtype=dtype),

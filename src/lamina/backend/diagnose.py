@@ -218,7 +218,7 @@ def text(facts: dict) -> str:
         lines.append(f"{'problem':<18}{cuda['problem']}")
     lines += [f"{'to mend it, run':<18}{line}" for line in cuda["remedy"]]
     if cuda["driver"] is None and not cuda["cupy"]:
-        lines.append(f"{'once it has a GPU':<18}{_LATER}")
+        lines.append(f"{'with a GPU, run':<18}{_LATER}")
     lines.append(f'{"auto":<18}backend="auto" is {facts["auto"]!r} here')
     return "\n".join(lines)
 

@@ -75,6 +75,9 @@ watchers: list = []
 
 _lock = threading.RLock()
 _replacements = Replacements()
+# CPython from 3.12 on gives a class a thousand versions, and after the last it may go on calling a
+# ``__getitem__`` that is no longer there: so that one, which looks for watchers first, stays.
+_lasting = Replacements()
 _tensors: list = []  # the class of tensors, which the room after this one brings
 
 
@@ -166,7 +169,7 @@ def watch(watcher) -> None:
 
 
 def unwatch(watcher) -> None:
-    """Tell ``watcher`` no more; the array classes are as they were when the last one leaves."""
+    """Tell ``watcher`` no more; when the last one leaves, nothing is looked at any more."""
     with _lock:
         watchers.remove(watcher)  # once, where it has entered twice
         if not watchers:
@@ -179,7 +182,8 @@ def install() -> None:
         for library, kind, raw_of in classes():
             for name in HOOKS[library]:
                 make = functools.partial(_method, library, name, raw_of)
-                _replacements.replace(kind, name, make)
+                done = _lasting if name == "__getitem__" else _replacements
+                done.replace(kind, name, make)
         for space in _spaces():
             for name in FUNCTIONS:
                 _replacements.replace(space, name, functools.partial(_function, name))

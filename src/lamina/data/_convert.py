@@ -55,15 +55,7 @@ def as_array(data, what: str):
     try:
         array = np.asarray(data)
     except ValueError as error:
-        sizes = sorted({tuple(part.shape) for part in data if hasattr(part, "shape")})
-        if len(sizes) > 1 and min(map(len, sizes)) > 1:
-            raise ValueError(
-                f"{what} has images of different sizes, {sizes[0]} and {sizes[-1]}: bring each to "
-                "one size first, layers.Resizing(height, width)(image[None])[0]"
-            ) from error
-        raise ValueError(
-            f"{what} has rows of different lengths ({error}): pad or cut them to one length"
-        ) from error
+        raise _uneven(data, what, f" ({error})") from error
     return array if array.dtype.kind in "fiub" else _host_numbers(array, what)
 
 
@@ -89,6 +81,8 @@ def _host_numbers(array: np.ndarray, what: str) -> np.ndarray:
                 continue
             if value is None or type(value).__name__ == "NAType":
                 raise TypeError(f"{_place(what, array, place)} is missing: fill it or drop the row")
+            if array.ndim == 1 and (isinstance(value, list | tuple) or np.ndim(value)):
+                raise _uneven(array, what)
             raise _not_a_number(what, array, place, value)
         return array.astype(np.float64)
     if array.dtype.kind == "c":
@@ -97,6 +91,19 @@ def _host_numbers(array: np.ndarray, what: str) -> np.ndarray:
         return array.astype(np.float64)
     place = (0,) * array.ndim
     raise _not_a_number(what, array, place, array[place])
+
+
+def _uneven(rows, what: str, said: str = "") -> ValueError:
+    """The error for rows that are arrays or lists and do not make one array of numbers."""
+    sizes = sorted({np.shape(row) for row in rows if hasattr(row, "shape")})
+    if len(sizes) > 1 and min(map(len, sizes)) > 1:
+        return ValueError(
+            f"{what} has images of different sizes, {sizes[0]} and {sizes[-1]}: bring each to "
+            "one size first, layers.Resizing(height, width)(image[None])[0]"
+        )
+    if len(sizes) == 1 and all(hasattr(row, "shape") for row in rows):
+        return ValueError(f"{what} is an array of arrays: make them one with numpy.stack")
+    return ValueError(f"{what} has rows of different lengths{said}: pad or cut them to one length")
 
 
 def _place(what: str, array, place) -> str:

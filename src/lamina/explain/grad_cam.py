@@ -35,7 +35,11 @@ def grad_cam(model, x, class_=None, layer=None):
     localization", 2017, equations 1 and 2.
     """
     x = batch(model, x)
-    score = Score(model, x, class_)
+    return grad_cam_of(model, x, Score(model, x, class_), layer)
+
+
+def grad_cam_of(model, x, score, layer=None):
+    """``grad_cam`` of a batch whose score is there already, which takes a run of the model."""
     layer, maps, calls = _maps(model, x, layer)
     xp = model.backend.xp
     axis = channel_axis_of_maps(model, layer, maps.ndim)

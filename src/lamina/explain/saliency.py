@@ -26,7 +26,11 @@ def saliency(model, x, class_=None):
     Source: Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks", 2013, section 3.
     """
     x = batch(model, x)
-    score = Score(model, x, class_)
+    return saliency_of(model, x, Score(model, x, class_))
+
+
+def saliency_of(model, x, score):
+    """``saliency`` of a batch whose score is there already, which takes a run of the model."""
     slopes = score.slopes(score, x.data)
     place = model.backend
     axis = channel_axis(model, x.ndim)

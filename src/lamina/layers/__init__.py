@@ -228,5 +228,15 @@ def __dir__() -> list[str]:
     return __all__
 
 
+_TO_COME = """AdditiveAttention Attention Bidirectional ConvLSTM1D ConvLSTM2D ConvLSTM3D Embedding
+GRU GroupQueryAttention LSTM MultiHeadAttention RNN SimpleRNN""".split()
+
+
 def __getattr__(name: str):
+    if name in _TO_COME:
+        raise AttributeError(
+            f"lamina has no layer {name!r} yet: recurrence, attention and embeddings are to come"
+        )
+    if name == "Lambda":
+        raise AttributeError("lamina has no layer 'Lambda': write Activation(function)")
     raise missing("layer", name, __all__)

@@ -1,5 +1,6 @@
 """What layers that change images at random have in common."""
 
+from lamina.layers._options import take_seed
 from lamina.layers._spatial import Spatial
 
 
@@ -19,9 +20,7 @@ class Augmentation(Spatial):
 
     def __init__(self, seed=None, data_format=None, **kwargs):
         super().__init__(data_format, **kwargs)
-        self.given_seed = seed
-        if seed is not None:
-            self.seed = seed
+        take_seed(self, seed)
 
     def augment(self, images, random):
         """``images``, changed by what is drawn from ``random``."""

@@ -6,6 +6,7 @@ from lamina import config
 from lamina.autograd import Tensor, no_grad
 from lamina.autograd import _debug as debug
 from lamina.layers import _inputs, _passes
+from lamina.layers._first_call import FirstCall
 from lamina.layers._holder import Holder, Structure
 
 _ANY = 32  # stands for an axis of any length: even, and not too short for what is cut to halves
@@ -19,7 +20,7 @@ class Building(Holder):
         if self.built:
             return
         shape = _inputs.as_shape(input_shape)
-        with self.provisional(), self.backend.scope():
+        with FirstCall(self), self.provisional(), self.backend.scope():
             self._input_shape = None
             self.check_input(shape)
             self.place_layers()
@@ -75,7 +76,10 @@ class Building(Holder):
         dtype = self.dtype or config.floatx()
         if any(layer.takes_integers for layer in self.layers_within()):
             dtype = "int32"
-        with no_grad(), _passes.Pass(), self.backend.scope(), debug.debug_nans(False):
+        with (
+            FirstCall(self), no_grad(), _passes.Pass(), self.backend.scope(),
+            debug.debug_nans(False),
+        ):  # fmt: skip
             sample = self.sample(input_shape, unknown, dtype)
             return _inputs.shape_of(self(sample, training=False))
 

@@ -1,41 +1,4 @@
-"""Layer: parameters, shapes and one line of mathematics.
-
-A layer of your own declares its settings in ``__init__``, makes its parameters in ``build`` and
-computes in ``call``; everything else on this page is what the library does around that.
-
-    class Scale(lamina.layers.Layer):
-        def build(self, input_shape):
-            self.scale = self.add_weight((input_shape[-1],), initializer="ones", name="scale")
-
-        def call(self, inputs):
-            return inputs * self.scale
-
-A layer may be made of layers. They are found wherever an attribute holds them, also in lists,
-tuples and dicts; nothing needs to be registered, and no ``build`` is needed where they hold all the
-parameters. The weights and losses of the layer around them are theirs too; freezing it, saving it,
-its backend and its dtype reach them, and each is told if it is training.
-
-    class Residual(lamina.layers.Layer):
-        def __init__(self, units, **kwargs):
-            super().__init__(**kwargs)
-            self.units = units
-            self.inner = [layers.Dense(units, "relu"), layers.Dropout(0.1), layers.Dense(units)]
-
-        def call(self, inputs):
-            x = inputs
-            for layer in self.inner:
-                x = layer(x)
-            return inputs + x
-
-        def get_config(self):
-            return {**super().get_config(), "units": self.units}
-
-Under a policy of mixed precision inputs, and parameters while ``call`` runs, are rounded for it; a
-class whose mathematics needs float32 all the same says ``stays_wide = True``.
-
-Numbers that a layer keeps from step to step, such as moving averages, are weights too, made with
-``trainable=False`` and changed by ``add_update``: not within ``call``, but when the step is done.
-"""
+"""Layer: parameters, shapes and one line of mathematics; how to write one, its class says."""
 
 from lamina import backend, config, dtype_policies, regularizers
 from lamina.autograd import Parameter, Tensor
@@ -45,12 +8,50 @@ from lamina.errors import counted
 from lamina.layers import _inputs, _passes
 from lamina.layers._building import Building
 from lamina.layers._casting import widened
+from lamina.layers._first_call import FirstCall
 from lamina.layers._names import unique_name
 from lamina.layers._options import sample_shape, unknown_option
 
 
 class Layer(Building):
     """A function of arrays with parameters.
+
+    A layer of your own declares its settings in ``__init__``, makes its parameters in ``build`` and
+    computes in ``call``; everything else here is what the library does around that.
+
+        class Scale(lamina.layers.Layer):
+            def build(self, input_shape):
+                self.scale = self.add_weight((input_shape[-1],), initializer="ones", name="scale")
+
+            def call(self, inputs):
+                return inputs * self.scale
+
+    A layer may be made of layers. They are found wherever an attribute holds them, also in lists,
+    tuples and dicts; nothing needs to be registered, and no ``build`` is needed where they hold all
+    the parameters. The weights and losses of the layer around them are theirs too; freezing it,
+    saving it, its backend and its dtype reach them, and each is told if it is training.
+
+        class Residual(lamina.layers.Layer):
+            def __init__(self, units, **kwargs):
+                super().__init__(**kwargs)
+                self.units = units
+                self.inner = [layers.Dense(units, "relu"), layers.Dropout(0.1), layers.Dense(units)]
+
+            def call(self, inputs):
+                x = inputs
+                for layer in self.inner:
+                    x = layer(x)
+                return inputs + x
+
+            def get_config(self):
+                return {**super().get_config(), "units": self.units}
+
+    Under a policy of mixed precision inputs, and parameters while ``call`` runs, are rounded for
+    it; a class whose mathematics needs float32 all the same says ``stays_wide = True``.
+
+    Numbers that a layer keeps from step to step, such as moving averages, are weights too, made
+    with ``trainable=False`` and changed by ``add_update``: not within ``call``, but when the step
+    is done.
 
     Args:
         activity_regularizer: None, or a regularizer of the layer's output, added to the loss.
@@ -271,9 +272,9 @@ class Layer(Building):
         if not self.built:
             if self._backend is None:
                 self._backend = backend.of(_inputs.first(inputs).data)
-            self.build_for(_inputs.of_samples(shape))
-        if not debug.enabled:
-            return self(inputs, training=training)
+            with FirstCall(self):
+                self.build_for(_inputs.of_samples(shape))
+                return self(inputs, training=training)
         with debug.inside(self.name):
             self.check_input(shape)
             if self._border is not None:

@@ -56,6 +56,17 @@ def whole_number(owner, name: str, value, least: int = 1) -> int:
     return number
 
 
+def take_seed(layer, seed) -> None:
+    """Let a layer draw by a seed of its own, where one is given.
+
+    Raises:
+        ValueError: where it is no whole number from 0 on.
+    """
+    layer.given_seed = seed if seed is None else whole_number(layer, "seed", seed, 0)
+    if seed is not None:
+        layer.seed = layer.given_seed
+
+
 def sample_shape(owner, name: str, shape) -> tuple:
     """The shape of one sample, as a tuple of whole numbers and None.
 

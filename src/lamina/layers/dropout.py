@@ -1,6 +1,7 @@
 """Dropout."""
 
 from lamina.layers._layer import Layer
+from lamina.layers._options import take_seed
 
 
 class Dropout(Layer):
@@ -22,9 +23,7 @@ class Dropout(Layer):
             raise ValueError(f"{self} needs a rate from 0 to below 1, got {rate!r}")
         self.rate = float(rate)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
-        self.given_seed = seed
-        if seed is not None:
-            self.seed = seed
+        take_seed(self, seed)
 
     def call(self, inputs, training=False):
         if not training or self.rate == 0:

@@ -39,17 +39,30 @@ class Input(Layer):
         return []
 
     def check_input(self, shape):
-        same = len(shape) == len(self.declared_shape) and all(
-            n is None or n == m for n, m in zip(self.shape, shape[1:], strict=True)
-        )
-        if not same:
+        if not self._fits(shape[1:]):
             raise self.input_error(
                 f"batches of samples of shape {self.shape}", shape, self._remedy(tuple(shape))
             )
 
+    def _fits(self, sample) -> bool:
+        """Whether a sample of this shape is one of those declared."""
+        return len(sample) == len(self.shape) and all(
+            n is None or n == m for n, m in zip(self.shape, sample, strict=True)
+        )
+
     def _remedy(self, shape) -> str:
+        sample = shape[1:]
         if shape == self.shape:
             return "one sample lacks the batch axis: pass x[None]"
+        if len(sample) > 1:
+            if self._fits((*sample[1:], sample[0])):
+                return "the samples seem to be channels-first: pass numpy.moveaxis(x, 1, -1)"
+            if self._fits((sample[-1], *sample[:-1])):
+                return "the samples seem to be channels-last: pass numpy.moveaxis(x, -1, 1)"
+        for end, new in ((-1, "x[..., None]"), (0, "x[:, None]")):
+            whole = (*sample, 1) if end else (1, *sample)
+            if len(self.shape) > 1 and self.shape[end] == 1 and self._fits(whole):
+                return f"add the channel axis, {new}"
         if len(self.shape) == 1 and None not in shape and math.prod(shape[1:]) == self.shape[0]:
             return f"reshape x to ({shape[0]}, {self.shape[0]}), or declare {shape[1:]} and Flatten"
         if len(shape) > 1 and None not in shape:

@@ -4,7 +4,7 @@ import math
 
 from lamina import xp
 from lamina.layers._layer import Layer
-from lamina.layers._options import whole_number
+from lamina.layers._options import take_seed
 from lamina.layers.dropout import Dropout
 from lamina.ops.activations import SELU_ALPHA, SELU_SCALE
 
@@ -89,7 +89,7 @@ class GaussianNoise(Layer):
         if isinstance(stddev, bool | str) or not stddev >= 0:
             raise ValueError(f"{self} needs a stddev from 0 on, got {stddev!r}")
         self.stddev = float(stddev)
-        _take_seed(self, seed)
+        take_seed(self, seed)
 
     def call(self, inputs, training=False):
         if not training or not self.stddev:
@@ -114,7 +114,7 @@ class GaussianDropout(Layer):
     def __init__(self, rate, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.rate = _checked_rate(self, rate)
-        _take_seed(self, seed)
+        take_seed(self, seed)
 
     def call(self, inputs, training=False):
         if not training or not self.rate:
@@ -145,12 +145,6 @@ class AlphaDropout(Dropout):
         low = -SELU_SCALE * SELU_ALPHA
         a = 1.0 / math.sqrt((1.0 - self.rate) * (1.0 + self.rate * low * low))
         return xp.where(self._kept(inputs), inputs, low) * a - a * low * self.rate
-
-
-def _take_seed(layer, seed) -> None:
-    layer.given_seed = seed if seed is None else whole_number(layer, "seed", seed, 0)
-    if seed is not None:
-        layer.seed = layer.given_seed
 
 
 def _checked_rate(layer, rate) -> float:

@@ -120,11 +120,15 @@ def _loss_weight(given) -> float:
     if given is None:
         return 1.0
     values = list(given.values()) if isinstance(given, dict) else given
-    if isinstance(values, list | tuple):
-        if len(values) != 1:
-            raise ValueError(f"the model has one output, got {len(values)} loss_weights")
-        values = values[0]
-    return float(values)
+    values = values if isinstance(values, list | tuple) else [values]
+    if any(isinstance(value, str) or not hasattr(value, "__float__") for value in values):
+        raise TypeError(
+            f"loss_weights are numbers, got {given!r}: did you mean metrics=[...]? The third "
+            "argument of compile is loss_weights, as in Keras"
+        )
+    if len(values) != 1:
+        raise ValueError(f"the model has one output, got {len(values)} loss_weights")
+    return float(values[0])
 
 
 def _removed(name: str, today: str):

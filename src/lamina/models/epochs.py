@@ -1,6 +1,6 @@
 """The epochs of ``fit``: which batches each of them has."""
 
-import warnings
+from lamina.errors import warn
 
 
 class Epochs:
@@ -26,7 +26,7 @@ class Epochs:
     def __iter__(self):
         if self._per_epoch is None:
             if self._rest is not None and self._source.is_spent_by_use:
-                _warn(
+                warn(
                     "the generator had no batches for another epoch: pass steps_per_epoch to share "
                     "them out, or something that can be iterated again"
                 )
@@ -37,7 +37,7 @@ class Epochs:
         for _ in range(self._per_epoch):
             batch = self._next()
             if batch is None:
-                _warn(
+                warn(
                     "the data ran out before steps_per_epoch batches: lower steps_per_epoch, or "
                     "pass more data"
                 )
@@ -55,7 +55,3 @@ class Epochs:
     def _begin(self) -> None:
         order = None if self._order is None else self._order(self._source.rows)
         self._rest = iter(self._source.epoch(order))
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, stacklevel=5)  # where fit was called

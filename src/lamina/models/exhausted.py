@@ -16,8 +16,7 @@ def out_of_memory(error, model, rows: int, attempt) -> MemoryError:
     """
     told = str(error) if hasattr(error, "lamina_layer") else _in_derivative(error, model)
     _let_go(error)
-    if not model.backend.is_host:
-        backend.memory.give_back()  # in pieces of another size, it may do
+    backend.memory.give_back()  # in pieces of another size, it may do
     while rows > 1:
         rows //= 2
         try:

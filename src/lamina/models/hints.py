@@ -1,11 +1,12 @@
 """Warnings for what would train without an error, but in vain."""
 
 import math
-import warnings
 
 from lamina import backend, ops
 from lamina.data import ArrayBatches
-from lamina.layers import Activation, Dense, Rescaling
+from lamina.errors import warn
+from lamina.layers import Activation, Dense, Rescaling, Softmax
+from lamina.layers._convolution import Convolution
 
 _LARGE = 100  # inputs beyond this are asked about
 _LOOKED_AT = 64  # rows
@@ -21,16 +22,18 @@ _NOT_PROBABILITIES = (ops.linear, ops.relu, ops.tanh)
 def warn_of_outputs(model, loss) -> None:
     """Warn where the last layer's activation and the loss do not belong together."""
     last = model.layers[-1] if model.layers else None
-    activation = getattr(last, "activation", None) if isinstance(last, Dense | Activation) else None
-    shape = model.output_shape
-    if activation is ops.softmax and shape is not None and shape[-1] == 1:
-        _warn(
+    known = isinstance(last, Dense | Activation | Convolution)
+    activation = ops.softmax if isinstance(last, Softmax) else last.activation if known else None
+    axis = last.axis if isinstance(last, Softmax) else -1
+    shape = model.output_shape if isinstance(axis, int) else None
+    if activation is ops.softmax and shape is not None and shape[axis] == 1:
+        warn(
             f"{last} gives a softmax over one number, which is always 1, so nothing can be learnt: "
             'use activation="sigmoid" for two classes, or one unit per class'
         )
     name = getattr(getattr(loss, "fn", None), "__name__", "")
     if name in _WHERE and activation in _NOT_PROBABILITIES and not loss.options.get("from_logits"):
-        _warn(
+        warn(
             f'the loss "{name}" takes probabilities, and {last} gives none: give it '
             f"{_WHERE[name]}, or the loss from_logits=True"
         )
@@ -57,7 +60,7 @@ def warn_of_inputs(model, source) -> None:
     if max(high, -low) > _LARGE:
         bytes_of_pictures = low >= 0 and high <= 255
         by = "Rescaling(1 / 255)" if bytes_of_pictures else "Normalization(), after its adapt(x)"
-        _warn(
+        warn(
             f"inputs go from {low:g} to {high:g}, and networks learn best from numbers around 1: "
             f"begin the model with layers.{by}"
         )
@@ -77,13 +80,9 @@ def warn_of_divergence(logs: dict, epoch: int) -> bool:
     """Warn where the loss of an epoch is no finite number; tells whether it is not."""
     if math.isfinite(logs.get("loss", 0.0)):
         return False
-    _warn(
+    warn(
         f"the loss became {logs['loss']} in epoch {epoch + 1}: lower the learning rate, scale the "
         "inputs, or clip the gradients (clipnorm=1.0); lamina.debug_nans() finds where it began, "
         "and callbacks.TerminateOnNaN() stops there"
     )
     return True
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, stacklevel=4)

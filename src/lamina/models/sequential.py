@@ -1,5 +1,6 @@
 """Sequential: layers one after the other."""
 
+from lamina import layers as room
 from lamina.layers import Input, Layer
 from lamina.layers._holder import Structure
 from lamina.models.chain import links_of
@@ -107,3 +108,36 @@ class Sequential(Model):
     def check_input(self, shape) -> None:
         if self.stack and self.built:
             self.stack[0].check_input(shape)
+
+    def get_config(self) -> dict:
+        inside = [{"class_name": type(n).__name__, "config": n.get_config()} for n in self.stack]
+        shape = self._input_shape if self.built else None
+        return {**super().get_config(), "layers": inside, "build_input_shape": shape}
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "Sequential":
+        """A model of such layers, with new weights.
+
+        Args:
+            config: what ``get_config`` gave.
+            custom_objects: by name, the layers' classes that are not in ``lamina.layers``.
+        """
+        settings = {**config}
+        shape = settings.pop("build_input_shape", None)
+        settings["layers"] = [_made(one, custom_objects or {}) for one in settings["layers"]]
+        model = cls(**settings)
+        if shape is not None:
+            model.build_for(shape)
+        return model
+
+
+def _made(described: dict, custom_objects: dict) -> Layer:
+    """The layer of a class's name and a configuration."""
+    name, config = described["class_name"], described["config"]
+    if name == "Sequential":
+        return Sequential.from_config(config, custom_objects)
+    if name not in custom_objects and name not in room.__all__:
+        raise ValueError(
+            f"lamina has no layer {name!r}: pass custom_objects={{{name!r}: {name}}} with its class"
+        )
+    return (custom_objects.get(name) or getattr(room, name)).from_config(config)

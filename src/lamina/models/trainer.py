@@ -5,12 +5,11 @@
 at the figures. Single batches are in ``on_batch.py``.
 """
 
-import warnings
-
 from lamina import backend
 from lamina.autograd import no_grad
 from lamina.backend.random import Generator
 from lamina.data import is_iterable_of_batches
+from lamina.errors import warn
 from lamina.layers import _passes
 from lamina.layers._options import unknown_option, whole_number
 from lamina.models.callbacks import CallbackList
@@ -168,10 +167,9 @@ class Trainer(Compiled, OnBatch):
         """The figures of the validation data, as an epoch's logs name them."""
         found = self._run_test(held, calls, None, steps, interrupt)
         if not found:
-            warnings.warn(
+            warn(
                 "the validation data had no batches left: pass validation_steps to share them out, "
-                "or something that can be iterated again",
-                stacklevel=3,
+                "or something that can be iterated again"
             )
         return {f"val_{name}": value for name, value in found.items()}
 

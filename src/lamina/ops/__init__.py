@@ -4,6 +4,7 @@ Every op is first a definition in array-API calls, to be read; ``lamina/kernels`
 """
 
 from lamina.autograd import stop_gradient
+from lamina.errors import missing
 from lamina.ops.activations import (
     celu,
     elu,
@@ -174,3 +175,7 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+def __getattr__(name: str):
+    raise missing("op", name, __all__)

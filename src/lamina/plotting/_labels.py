@@ -8,23 +8,28 @@ import numpy as np
 
 from lamina.plotting._figure import host, require_finite
 
+PIXELS = "of pixels pass y_true.ravel() and scores.argmax(axis=-1).ravel()"
+"""What ``confusion_matrix`` takes where each pixel has a class."""
 
-def labels(array: Any, name: str) -> tuple[np.ndarray, int | None]:
+
+def labels(array: Any, name: str, remedy: str = "") -> tuple[np.ndarray, int | None]:
     """One label per sample, and the number of classes where the shape tells it.
 
     Args:
         array: labels (n,) or (n, 1); or scores, probabilities or one-hot rows (n, k), of which the
             largest entry is taken. Fractions in (n,) or (n, 1) are probabilities of class 1.
         name: what to call ``array`` in an error.
+        remedy: what to do where it has more axes.
 
     Raises:
         ValueError: if ``array`` has another shape, is empty, or holds NaN or infinity.
     """
     values = host(array)
     if values.size == 0 or values.ndim not in (1, 2):
+        remedy = f": {remedy}" if remedy and values.ndim > 2 else ""
         raise ValueError(
             f"{name} expects labels (n,) or class scores (n, k) of at least one sample, "
-            f"got shape {values.shape}"
+            f"got shape {values.shape}{remedy}"
         )
     require_finite(values, name)
     if values.ndim == 2 and values.shape[1] > 1:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamina.plotting._figure import BLUE, VERMILION, panels, save
-from lamina.plotting._labels import labels
+from lamina.plotting._labels import PIXELS, labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,8 +112,8 @@ def _count(
     y_true: Any, y_pred: Any, class_names: Sequence[str] | None
 ) -> tuple[np.ndarray, list[str]]:
     """The matrix, and what to call its rows."""
-    true, true_count = labels(y_true, "y_true")
-    predicted, predicted_count = labels(y_pred, "y_pred")
+    true, true_count = labels(y_true, "y_true", PIXELS)
+    predicted, predicted_count = labels(y_pred, "y_pred", PIXELS)
     if len(true) != len(predicted):
         raise ValueError(
             "a confusion matrix compares each label with one prediction, got "

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamina import explain
 from lamina.explain._inside import batch
 from lamina.explain._score import Score
+from lamina.explain.grad_cam import grad_cam_of
+from lamina.explain.saliency import saliency_of
 from lamina.plotting._figure import panels, require_finite, save
 from lamina.plotting._looked_at import batch_of, pictures_of
 from lamina.plotting._sheet import bare
@@ -54,7 +55,7 @@ def saliency(
 
     Source: Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks", 2013, section 3.
     """
-    return _drawn(model, image, class_, explain.saliency, "saliency", ax, path)
+    return _drawn(model, image, class_, saliency_of, "saliency", ax, path)
 
 
 def grad_cam(
@@ -89,26 +90,22 @@ def grad_cam(
     Source: Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based
     localization", 2017, equations 1 and 2.
     """
-    heat_of = partial(explain.grad_cam, layer=layer)
+    heat_of = partial(grad_cam_of, layer=layer)
     return _drawn(model, image, class_, heat_of, "Grad-CAM", ax, path)
 
 
 def _drawn(
     model: Any, image: Any, class_: Any, heat_of: Any, what: str, ax: Any, path: Any
 ) -> Figure:
-    """The picture of one function of ``explain``, ``heat_of``, which is called ``what``."""
+    """The picture of what ``heat_of`` gives of a model, a batch and its score, called ``what``."""
     x = batch_of(model, image, what)
     pictures = pictures_of(model, x, what)
-    names, classes = _named(model, x, class_)
-    heat = heat_of(model, x, classes)
+    x = batch(model, x)
+    score = Score(model, x, class_)
+    heat = heat_of(model, x, score)
     require_finite(heat, what)
+    names = [f"class {one}, {how}" for one, how in zip(score.classes, _said(score))]
     return save(_draw(pictures, heat, names, what, ax), path)
-
-
-def _named(model: Any, x: np.ndarray, class_: Any) -> tuple[list[str], list[int]]:
-    """What is said of each image, and the class that is explained."""
-    score = Score(model, batch(model, x), class_)
-    return [f"class {one}, {how}" for one, how in zip(score.classes, _said(score))], score.classes
 
 
 def _said(score: Score) -> list[str]:

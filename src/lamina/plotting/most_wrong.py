@@ -10,7 +10,7 @@ import numpy as np
 
 from lamina.layers._options import whole_number
 from lamina.plotting._figure import host, panels, require_finite, save
-from lamina.plotting._labels import labels
+from lamina.plotting._labels import PIXELS, labels
 from lamina.plotting._looked_at import batch_of, pictures_of
 from lamina.plotting._sheet import bare
 from lamina.plotting.images import images
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from lamina.plotting._figure import Panels
+
+_WHOLE = f"it looks at classes of whole images; for a confusion_matrix {PIXELS}"
 
 
 def most_wrong(
@@ -61,7 +63,7 @@ def most_wrong(
     """
     count = whole_number("most_wrong", "count", count)
     x = batch_of(model, x, "most wrong images")
-    true, _ = labels(y, "y")
+    true, _ = labels(y, "y", _WHOLE)
     if len(true) != len(x):
         raise ValueError(f"most_wrong expects a label for each image, got {len(true)} for {len(x)}")
     sure = _probabilities(model, x)
@@ -90,6 +92,7 @@ def _probabilities(model: Any, x: np.ndarray) -> np.ndarray:
     if outputs.ndim != 2:
         raise ValueError(
             f"most_wrong expects a model that gives scores (batch, classes), got {outputs.shape}"
+            f": {_WHOLE}"
         )
     require_finite(outputs, "the model's outputs")
     given = outputs.min() >= 0 and outputs.max() <= 1

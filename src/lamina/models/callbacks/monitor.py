@@ -6,9 +6,7 @@ sets of ``UP`` and ``DOWN``.
 
 from __future__ import annotations
 
-import warnings
-
-from lamina.errors import nearest, unknown
+from lamina.errors import nearest, unknown, warn
 from lamina.models.callbacks.callback import Callback, Logs
 from lamina.optimizers._options import number
 
@@ -91,10 +89,9 @@ class Monitor(Callback):
             self._seen = True
             return float(logs[self.monitor])
         if not self._seen:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__} did nothing this epoch: it monitors {self.monitor!r}, "
-                f"which is not in the logs: {self._remedy(logs)}",
-                stacklevel=2,
+                f"which is not in the logs: {self._remedy(logs)}"
             )
         return None
 
