@@ -95,7 +95,7 @@ class Generator:
         """The numbers 0 to n - 1 in random order, as int64."""
         return self._host().permutation(n)
 
-    def _host(self) -> np.random.Generator:
+    def _host(self) -> "np.random.Generator":
         return philox.host(self._key, self._next())
 
     def _next(self) -> int:
