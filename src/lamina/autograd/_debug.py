@@ -6,9 +6,7 @@ Slow by nature (every result is looked at, which on a GPU waits for it), so off 
 import functools
 import linecache
 import math
-import pathlib
 import sys
-import sysconfig
 import threading
 
 from lamina import backend
@@ -140,6 +138,9 @@ def _is_ours(frame) -> bool:
 def _is_pythons(filename: str) -> bool:
     if filename.startswith("<frozen "):
         return True
+    import pathlib  # which takes as long to load as a tenth of lamina
+    import sysconfig
+
     library = pathlib.Path(sysconfig.get_paths()["stdlib"]).resolve()
     path = pathlib.Path(filename).resolve()
     return library in path.parents and not {"site-packages", "dist-packages"} & set(path.parts)
