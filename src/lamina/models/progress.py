@@ -1,7 +1,7 @@
 """The progress bar of ``fit``, ``evaluate`` and ``predict``.
 
     Epoch 1/10
-    24/24 ━━━━━━━━━━━━━━━━━━━━ 1s 3ms/step - accuracy: 0.6512 - loss: 0.6931
+    24/24 ━━━━━━━━━━━━━━━━━━━━ 1s 3ms/step - loss: 0.6931
 
 In a terminal and in a notebook the line is drawn over and over; in a file it is written once.
 """
