@@ -271,20 +271,20 @@ def _summed_in_turns(block, x, matrix, win, out):
     channels = part.shape[-1]
     if part.strides[1:] != (channels * part.itemsize, part.itemsize):
         part = np.ascontiguousarray(part)
-    _, step, to_next_channel = part.strides
+    to_next_sample, step, to_next_channel = part.strides
+    strides = (to_next_sample, k * step, to_next_channel)
     for turn in range(k):
         many = -(-(total.shape[1] - turn) // k)
-        shape, strides = (many, k * channels), (k * step, to_next_channel)
-        for sample, into in zip(part, total):
-            np.matmul(seen_at(sample[turn:], shape, strides), matrix, out=into[turn::k])
+        seen = seen_at(part[:, turn:], (len(part), many, k * channels), strides)
+        np.matmul(seen, matrix, out=total[:, turn::k])
 
 
 def _matched_by_place(block, x, g, win, dw):
     """As ``_matched``, of a signal, which is a matrix from each place on."""
     part, g = part_seen(block, x, win), g[block]
     for place in range(win.size[0]):
-        for sample, own in zip(part[:, place : place + g.shape[1]], g):
-            dw[place] += sample.T.dot(own)
+        seen = part[:, place : place + g.shape[1]]
+        dw[place] += np.add.reduce(np.matmul(np.swapaxes(seen, 1, 2), g), axis=0)
 
 
 def _in_groups(x, w, win, groups):

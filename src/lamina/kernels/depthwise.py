@@ -16,7 +16,7 @@ import numpy as np
 from lamina.kernels.windows import blocks, from_the_other_side, part_seen, seen_at
 from lamina.ops._windows import Windows
 
-_PIECE = 1 << 17  # numbers of the result that are done together
+_PIECE = 1 << 19  # numbers of the result that are done together
 
 
 def depthwise_parts(x, w, win, finisher):
