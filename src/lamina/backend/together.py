@@ -6,6 +6,7 @@ a part gets does not depend on who came first.
 """
 
 import functools
+import queue
 import threading
 
 from lamina import config
@@ -14,6 +15,9 @@ from lamina.backend import workers
 
 class Apart(RuntimeError):
     """Parts that should have met did not: one took another way through the network."""
+
+
+_GONE = object(), None  # what the others find, in the place of a key and a value, at a part's end
 
 
 class Together:
@@ -29,12 +33,10 @@ class Together:
         self.parts = parts
         at_once = min(parts, config.workers())
         self._slots = threading.Semaphore(at_once) if at_once < parts else None
-        self._meeting = threading.Condition()
-        self._brought = [None] * parts  # what has come to the meeting under way
-        self._keys = []
-        self._taken = []  # what was brought to the last one
-        self._count = 0  # meetings so far
-        self._gone = False  # whether a part has ended, so that no meeting can be complete
+        # From each part to each other one, in which a part that comes last finds all and never
+        # waits: half the switches of threads that a condition for all of them takes.
+        self._ways = [[queue.SimpleQueue() for _ in range(parts)] for _ in range(parts)]
+        self._lock = threading.Lock()
         self._error = None
 
     def run(self, function) -> None:
@@ -55,35 +57,27 @@ class Together:
         try:
             function(part, functools.partial(self._exchange, part))
         except BaseException as error:
-            with self._meeting:  # that others waited in vain matters less than why
+            with self._lock:  # that others waited in vain matters less than why
                 if self._error is None or isinstance(self._error, Apart):
                     self._error = error
         finally:
-            with self._meeting:
-                self._gone = True
-                self._meeting.notify_all()
+            self._bring(part, _GONE)
             if self._slots is not None:
                 self._slots.release()
 
+    def _bring(self, part: int, what) -> None:
+        for way in self._ways[part]:
+            way.put(what)
+
     def _exchange(self, part: int, key, value) -> list:
+        self._bring(part, (key, value))
         if self._slots is not None:
             self._slots.release()
         try:
-            with self._meeting:
-                self._brought[part] = value
-                self._keys.append(key)
-                now = self._count
-                if len(self._keys) == self.parts and all(k == key for k in self._keys):
-                    self._taken, self._brought = self._brought, [None] * self.parts
-                    self._keys = []
-                    self._count += 1
-                    self._meeting.notify_all()
-                while self._count == now:
-                    if self._gone or len(self._keys) == self.parts:
-                        self._meeting.notify_all()
-                        raise Apart(f"the parts of a batch did not meet at {key!r}")
-                    self._meeting.wait()
-                return self._taken
+            brought = [ways[part].get() for ways in self._ways]
         finally:
             if self._slots is not None:
                 self._slots.acquire()
+        if any(other != key for other, _ in brought):
+            raise Apart(f"the parts of a batch did not meet at {key!r}")
+        return [value for _, value in brought]
