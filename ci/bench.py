@@ -37,7 +37,7 @@ ON_GPU = ("lamina batch", "lamina fit", "torch step")
 
 def main() -> int:
     options = arguments()
-    rounds, seconds = (5, 0.05) if options.quick else (options.rounds, 0.25)
+    rounds, seconds = (5, 0.05) if options.quick else (options.rounds, 0.1)
     record = {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M"),
         "backend": options.backend,
@@ -76,7 +76,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--backend", default="numpy", help="numpy, or cupy against torch on cuda")
     parser.add_argument("--quick", action="store_true", help="a minute, for a first look")
     parser.add_argument("--works", nargs="+", choices=WORKS, help="times of these works, no more")
-    parser.add_argument("--rounds", type=int, default=9, help="runs of each, best of which counts")
+    parser.add_argument("--rounds", type=int, default=21, help="runs of each, best of which counts")
     parser.add_argument(
         "--json",
         nargs="?",

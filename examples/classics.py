@@ -33,7 +33,7 @@ def main(backend=None, quick=False, seed=0, verbose=1):
     # LeNet's windows of 5 by 5 need more pixels than the 8 by 8 there are: stretch the scans.
     for architecture, size, epochs in (
         (applications.LeNet5, 16, 12),
-        (applications.SmallVGG, 8, 6),
+        (applications.SmallVGG, 8, 9),
     ):
         lamina.utils.set_random_seed(seed)
         model = architecture((size, size, 1), backend=backend)

@@ -22,8 +22,8 @@ from lamina.models.chain import chain_of
 # Work is counted in products of a parameter and a number, a third of a step's multiplications.
 TRIFLE = 1 << 18  # below this much work, matrix products never start threads of their own
 ALONE = 1 << 25  # below this much, threads gain little, and on a busy machine lose everything
-CUT = 1 << 26  # least that is cut in two, and least of a shard where there are more: threads
-# pass the interpreter on some thirty times a shard, and wake late each time
+CUT = 1 << 26  # least that is cut in two, and half the least of a shard where there are more:
+# threads pass the interpreter on some thirty times a shard, and wake late each time
 _USES = 64  # least times that a shard takes every parameter, since its gradients must be added
 _ROWS = 128  # rows in a shard where there are more than four of them
 _SHARDS = 8  # most shards of a batch
@@ -43,7 +43,7 @@ def cut(rows: int, numbers: int, work: int | None = None, most: int = _SHARDS) -
     total = rows * (numbers if work is None else work)
     uses = total // max(1, numbers)
     shards = min(uses // _USES, max(4, rows // _ROWS), most, rows)
-    shards = min(shards, max(2, total // CUT), _GRADIENTS // (4 * max(1, numbers)))
+    shards = min(shards, max(2, total // (2 * CUT)), _GRADIENTS // (4 * max(1, numbers)))
     if shards < 2 or total < CUT:
         return [slice(0, rows)]
     shards = 1 << shards.bit_length() - 1  # which the usual numbers of cores share evenly
