@@ -15,6 +15,7 @@ import time
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE / "bench_"))
 
+import gpu_table  # noqa: E402
 import on_gpu  # noqa: E402
 import picture  # noqa: E402
 import table  # noqa: E402
@@ -93,7 +94,7 @@ def measure_gpu(options, record: dict, run: on_gpu.Run, last: dict | None) -> in
     A file of this device keeps the parts and works of an earlier run that this one does not have.
     """
     record.update(on_gpu.device(run.backend))
-    print("\n".join(table.device(record)))
+    print("\n".join(gpu_table.device(record)))
     before = {}
     if options.json and options.json.exists():
         before = json.loads(options.json.read_text())
@@ -122,7 +123,7 @@ def measure_gpu(options, record: dict, run: on_gpu.Run, last: dict | None) -> in
             record.update(measure_others(run.backend, quick=True))
         record["seconds"][part] = round(time.monotonic() - start)
         keep()
-        print("\n".join(table.SHOWN[part](shown)))
+        print("\n".join(gpu_table.SHOWN[part](shown)))
         print(f"\n{part}: {record['seconds'][part]} s")
     print("\n".join(table.verdict(record)))
     if last and "times" in options.parts:

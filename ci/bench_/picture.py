@@ -3,7 +3,8 @@
 import math
 import pathlib
 
-import table
+from gpu_table import gains as gains_of
+from works import BATCHES, WIDTHS
 
 
 def against_numpy(record: dict, path: pathlib.Path) -> str:
@@ -17,7 +18,7 @@ def against_numpy(record: dict, path: pathlib.Path) -> str:
         from lamina.plotting._figure import panels, save
         from lamina.plotting._sheet import two_sides
 
-        gains = table.gains(record)
+        gains = gains_of(record)
         figure, (axis,) = panels(1, None, size=(5.2, 3.6))
     except ModuleNotFoundError as error:
         return f"(no picture: {error})"
@@ -28,8 +29,8 @@ def against_numpy(record: dict, path: pathlib.Path) -> str:
             told = "-" if gain is None else f"{gain:.2g}x" if gain < 10 else f"{gain:.0f}x"
             ink = "white" if abs(shades[y][x]) > 2 else "#222222"
             axis.text(x, y, told, ha="center", va="center", color=ink)
-    axis.set_xticks(range(len(table.BATCHES)), table.BATCHES)
-    axis.set_yticks(range(len(table.WIDTHS)), table.WIDTHS)
+    axis.set_xticks(range(len(BATCHES)), BATCHES)
+    axis.set_yticks(range(len(WIDTHS)), WIDTHS)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
     axis.set(xlabel="batch", ylabel="width of the hidden layers")

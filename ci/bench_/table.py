@@ -2,7 +2,7 @@
 
 import statistics
 
-from works import ALL, BATCHES, WIDTHS, flops
+from works import ALL, flops
 
 # (what is held against what, the most it may be). A step is one of a training loop: ours is `fit`,
 # with its shuffling, checks and figures; PyTorch's is written out, with nothing around it.
@@ -218,12 +218,12 @@ def gradients(found) -> list[str]:
 def bars(record: dict) -> list[tuple[str, float | None, float, bool | None]]:
     """(name, measured, the most it may be, whether it is met; None where it was not measured)."""
     found, of = [], counts(record)
-    numpy = record["backend"] == "numpy"
-    for name, ours, theirs, most in BARS if numpy else GPU_BARS:
+    library = record["backend"].partition(":")[0]
+    for name, ours, theirs, most in {"numpy": BARS, "cupy": GPU_BARS}.get(library, ()):
         value, other = best(record, ours, of), best(record, theirs, of) if theirs else 1.0
         value = value / other if value is not None and other else None
         found.append((name, value, most, None if value is None else value <= most))
-    if not numpy:
+    if library != "numpy":
         return found
     growth = record["growth"]
     for kind, work in (("batch", "samples"), ("width", "parameters")):
@@ -245,8 +245,9 @@ def linearity(growth: dict, kind: str) -> float:
 
 def verdict(record: dict) -> list[str]:
     """The bars as lines."""
-    lines = ["", f"{'bar':<36}{'measured':>10}{'at most':>10}  met"]
-    for name, value, most, met in bars(record):
+    judged = bars(record)
+    lines = ["", f"{'bar':<36}{'measured':>10}{'at most':>10}  met"] if judged else []
+    for name, value, most, met in judged:
         told = "not measured" if met is None else ("yes" if met else "NO")
         shown = "-" if value is None else f"{value:.3f}"
         lines.append(f"{name:<36}{shown:>10}{most:>10.3f}  {told}")
@@ -262,76 +263,3 @@ def changes(record: dict, last: dict) -> list[str]:
             if now and then:
                 lines.append(f"{work:<12}{name:<14}{now / then:10.2f}")
     return lines
-
-
-def device(record: dict) -> list[str]:
-    """The device, its driver and the versions, and the rates of large products."""
-    facts = record["device"]
-    if not isinstance(facts, dict):
-        return [f"{'device':<20}{facts}", ""]
-    lines = [f"{key:<20}{value}" for key, value in facts.items()]
-    for key in ("gflops", "gflops tf32"):
-        rate = best(record, (key,))
-        lines.append(f"{key:<20}{record[key] if rate is None else round(rate)}")
-    return [*lines, ""]
-
-
-def first_steps(record: dict) -> list[str]:
-    """Seconds to the first step of a fresh process."""
-    lines = ["", f"{'first step':<12}{'':<22}{'best, s':>9}{'median':>9}"]
-    for work, rows in record["first step"].items():
-        for name, runs in rows.items():
-            told = f"  {runs}"
-            if isinstance(runs, list):
-                told = f"{min(runs):9.2f}{statistics.median(runs):9.2f}"
-            lines.append(f"{work:<12}{name:<22}{told}")
-    return lines
-
-
-def gains(record: dict) -> dict[int, dict[int, float | None]]:
-    """{width: {batch: NumPy's time over the GPU's}} of a step of the mlp, of what was measured."""
-
-    def gain(cell):
-        cell = ("against numpy", cell)
-        theirs, ours = (
-            best(record, (*cell, name), statistics.median) for name in ("numpy", record["backend"])
-        )
-        return theirs / ours if theirs and ours else None
-
-    return {width: {batch: gain(f"{width} x {batch}") for batch in BATCHES} for width in WIDTHS}
-
-
-def against_numpy(record: dict) -> list[str]:
-    """How many times the GPU's time NumPy takes, by width and batch, and from where on it wins."""
-    cells, name = record["against numpy"], record["backend"]
-    heads = "".join(f"{f'batch {batch}':>17}" for batch in BATCHES)
-    lines = [
-        "",
-        f"mlp step: NumPy's time over that on {name}, in brackets the latter in ms",
-        f"{'width':<8}{heads}  wins from",
-    ]
-    for width, row in gains(record).items():
-        line, wins = f"{width:<8}", None
-        for batch, gain in row.items():
-            told = "-"
-            if gain is not None:
-                wins = None if gain <= 1 else wins or batch
-                ms = statistics.median(cells[f"{width} x {batch}"][name])
-                told = f"{gain:.2f} ({ms:.3f})"
-            line += f"{told:>17}"
-        lines.append(f"{line}  {wins or 'nowhere'}")
-    for cell, rows in cells.items():
-        if isinstance(rows, str):
-            lines.append(f"{cell}: {rows}")
-            continue
-        lines += [f"{cell} on {n}: {runs}" for n, runs in rows.items() if isinstance(runs, str)]
-    return lines
-
-
-SHOWN = {
-    "times": lambda record: [*times(record), *shares(record)],
-    "others": others,
-    "first": first_steps,
-    "numpy": against_numpy,
-}
-"""The lines of each part."""
