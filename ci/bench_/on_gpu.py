@@ -46,22 +46,20 @@ def device(backend: str) -> dict:
 def first_steps(run: Run) -> dict:
     """Seconds to the first step of a fresh process: {work: {how: [runs] or the reason}}.
 
-    With an empty cache of CuPy's kernels once, then with the cache which that has filled. A process
-    before these brings what is on the disk into memory.
+    With an empty cache of CuPy's kernels once, then with the cache which that has filled. Processes
+    before all these bring what is on the disk into memory.
     """
+    asked = functools.partial(probe, "first_step", backend=run.backend, deadline=run.deadline)
+    in_turn({name: functools.partial(asked, name, "mlp") for name in ("lamina", "torch")}, rounds=1)
     found = {}
     for work in ("mlp",) if run.quick else ("mlp", "cnn"):
         with tempfile.TemporaryDirectory() as folder:
-            asked = functools.partial(
-                probe, "first_step", backend=run.backend, deadline=run.deadline
-            )
             rows = {
                 "lamina": functools.partial(asked, "lamina", work, CUPY_CACHE_DIR=folder),
                 "torch": functools.partial(asked, "torch", work),
             }
-            in_turn({"": functools.partial(asked, "lamina", work)}, rounds=1)
             empty = in_turn({"lamina, empty cache": rows["lamina"]}, rounds=1)
-            found[work] = {**empty, **in_turn(rows, rounds=1 if run.quick else 3, warm=1)}
+            found[work] = {**empty, **in_turn(rows, rounds=1 if run.quick else 3)}
     return found
 
 
