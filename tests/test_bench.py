@@ -136,6 +136,7 @@ def test_what_was_measured_before_the_deadline_counts(bench):
 
     found = turns.in_turn({"some": twice(), "none": twice(())}, rounds=5, pause=0)
     assert found == {"some": [1.0, 2.0], "none": "no time was left"}
+    assert turns.in_turn({}, rounds=5) == {}
     with pytest.raises(turns.TimeUp, match="no time was left"):
         turns.Deadline(0).patience()
     assert turns.Deadline(None).patience() is None
@@ -206,6 +207,7 @@ class StandIn:
 
     def __init__(self, library, backend, deadline, **environment):
         self.library = library + environment.get("CUPY_TF32", "")
+        self.deadline = deadline
         self.milliseconds = 2.0 if "torch" in library else 1.0 if backend == "numpy" else 0.5
 
     def version(self):
@@ -216,6 +218,7 @@ class StandIn:
             raise sys.modules["turns"].Missing("no graph here")
 
     def run(self, work, how, seconds):
+        self.deadline.patience()
         return self.milliseconds
 
     def close(self):
@@ -251,9 +254,12 @@ def test_the_parts_of_two_runs_are_one_record(run, tmp_path):
     assert "xor step / PyTorch tf32                  0.250     0.500  yes" in printed
     assert "no graph here" in printed
     run("--works", "mlp 4096", "cnn", "--json", path)
+    run("--works", "mlp 4096", "resnet20", "--minutes", 0, "--json", path)
     run("--parts", "first", "--json", path)
     record = json.loads(path.read_text())
-    assert set(record["times"]) == {"xor", "mlp 4096", "cnn"}
+    assert set(record["times"]) == {"xor", "mlp 4096", "cnn", "resnet20"}
+    assert record["times"]["mlp 4096"]["torch step"] == [2.0] * 5
+    assert record["times"]["resnet20"]["torch step"] == "no time was left (see --minutes)"
     assert record["times"]["xor"]["torch graph tf32"] == "no graph here"
     assert len(record["times"]["cnn"]) == 10
     assert record["against numpy"]["512 x 8"] == {"numpy": [1.0] * 5, "cupy": [0.5] * 5}

@@ -154,7 +154,7 @@ def in_turn(runs: dict, rounds: int, warm: int = 0, pause: float = 0.02) -> dict
     """
     found = {name: [] for name in runs}
     names, ended = list(runs), set()
-    for turn in range(warm + rounds):
+    for turn in range(warm + rounds if names else 0):
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             if name in ended:
                 continue
