@@ -95,10 +95,13 @@ def measure_gpu(options, record: dict, run: on_gpu.Run, last: dict | None) -> in
     """
     record.update(on_gpu.device(run.backend))
     print("\n".join(gpu_table.device(record)))
+    facts = record["device"]
+    if run.backend.startswith("cupy") and not (isinstance(facts, dict) and facts["cupy works"]):
+        raise SystemExit("CuPy computes on no device here: what is said above tells why")
     before = {}
     if options.json and options.json.exists():
         before = json.loads(options.json.read_text())
-        if (before["backend"], before["device"]) != (record["backend"], record["device"]):
+        if (before.get("backend"), before.get("device")) != (record["backend"], record["device"]):
             raise SystemExit(
                 f"{options.json} is of another device or other versions: name another file"
             )

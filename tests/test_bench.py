@@ -232,12 +232,14 @@ def run(bench, monkeypatch, capsys):
     monkeypatch.setattr(bench.on_gpu, "Worker", StandIn)
     monkeypatch.setattr(bench, "last_record", lambda backend: None)
     monkeypatch.setattr(part("turns").time, "sleep", lambda seconds: None)
-    facts = {"device": {"devices": [{"name": "A"}]}, "gflops": [1.0], "gflops tf32": "no"}
+    found = {"devices": [{"name": "A"}], "cupy works": True}
+    facts = {"device": found, "gflops": [1.0], "gflops tf32": "no"}
     monkeypatch.setattr(bench.on_gpu, "device", lambda backend: facts)
     monkeypatch.setattr(bench.on_gpu, "probe", lambda name, library, *a, **k: len(library) / 2)
 
     def main(*arguments, device="A"):
-        facts["device"]["devices"][0]["name"] = device
+        found["devices"][0]["name"] = device
+        found["cupy works"] = device is not None
         command = ["bench", "--backend", "cupy", "--quick", *map(str, arguments)]
         monkeypatch.setattr(sys, "argv", command)
         assert bench.main() == 0
@@ -264,7 +266,7 @@ def test_the_parts_of_two_runs_are_one_record(run, tmp_path):
     assert len(record["times"]["cnn"]) == 10
     assert record["against numpy"]["512 x 8"] == {"numpy": [1.0] * 5, "cupy": [0.5] * 5}
     assert record["first step"]["mlp"]["lamina, empty cache"] == [3.0]
-    assert record["device"] == {"devices": [{"name": "A"}]}
+    assert record["device"]["devices"] == [{"name": "A"}]
     assert set(record["seconds"]) == {"numpy", "times", "first"}
 
 
@@ -275,6 +277,13 @@ def test_another_device_has_another_record(run, tmp_path):
     with pytest.raises(SystemExit, match="another device"):
         run("--works", "xor", "--json", path, device="B")
     assert path.read_text() == before
+
+
+def test_without_a_device_nothing_is_written(run, tmp_path):
+    path = tmp_path / "record.json"
+    with pytest.raises(SystemExit, match="on no device"):
+        run("--works", "xor", "--json", path, device=None)
+    assert not path.exists()
 
 
 def test_the_parts_of_a_gpu_are_refused_on_numpy(bench, monkeypatch, capsys):

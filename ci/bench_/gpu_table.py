@@ -62,7 +62,8 @@ def against_numpy(record: dict) -> list[str]:
                 ms = statistics.median(cells[f"{width} x {batch}"][name])
                 told = f"{gain:.2f} ({ms:.3f})"
             line += f"{told:>17}"
-        lines.append(f"{line}  {wins or 'nowhere'}")
+        nowhere = "nowhere" if any(row.values()) else "-"
+        lines.append(f"{line}  {wins or nowhere}")
     for cell, rows in cells.items():
         if isinstance(rows, str):
             lines.append(f"{cell}: {rows}")

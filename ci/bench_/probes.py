@@ -78,6 +78,7 @@ def device():
         "driver runs CUDA": cuda["driver"],
         "cupy": cuda["cupy"],
         "cupy works": cuda["works"],
+        "problem": cuda["problem"],
     }
     if cuda["works"]:
         import cupy

@@ -41,7 +41,8 @@ def main() -> None:
         try:
             answer(**timed(warm, library, backend, ask))
         except Exception as error:
-            answer(error=f"{type(error).__name__}: {error}")
+            said = str(error).strip().partition("\n")[0]  # compilers say pages
+            answer(error=f"{type(error).__name__}: {said}")
 
 
 def timed(warm, library, backend, ask):
