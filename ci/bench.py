@@ -112,12 +112,11 @@ def measure_gpu(options, record: dict, run: on_gpu.Run, last: dict | None) -> in
         if options.json:
             write(record, options.json)
 
+    wanted = options.works or list(GPU_WORKS)
     for part in options.parts:
-        start, shown = time.monotonic(), record
+        start = time.monotonic()
         if part == "times":
-            wanted = options.works or list(GPU_WORKS)
             measure_times(record, wanted, run, keep)
-            shown = {**record, "times": {work: record["times"][work] for work in wanted}}
         elif part == "numpy":
             record["against numpy"] = on_gpu.against_numpy(run)
         elif part == "first":
@@ -126,11 +125,12 @@ def measure_gpu(options, record: dict, run: on_gpu.Run, last: dict | None) -> in
             record.update(measure_others(run.backend, quick=True))
         record["seconds"][part] = round(time.monotonic() - start)
         keep()
-        print("\n".join(gpu_table.SHOWN[part](shown)))
+        shown = {work: rows for work, rows in record["times"].items() if work in wanted}
+        print("\n".join(gpu_table.SHOWN[part]({**record, "times": shown})))
         print(f"\n{part}: {record['seconds'][part]} s")
     print("\n".join(table.verdict(record)))
     if last and "times" in options.parts:
-        print("\n".join(table.changes(shown, last)))
+        print("\n".join(table.changes({**record, "times": shown}, last)))
     if options.json:
         drawn = picture.against_numpy(record, options.json.with_suffix(".png"))
         print("\nwritten:", options.json, drawn)
