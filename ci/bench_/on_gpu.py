@@ -49,7 +49,8 @@ def first_steps(run: Run) -> dict:
     With an empty cache of CuPy's kernels once, then with the cache which that has filled. Processes
     before all these bring what is on the disk into memory.
     """
-    asked = functools.partial(probe, "first_step", backend=run.backend, deadline=run.deadline)
+    settings = {"backend": run.backend, "deadline": run.deadline, "CUPY_TF32": "0"}
+    asked = functools.partial(probe, "first_step", **settings)
     in_turn({name: functools.partial(asked, name, "mlp") for name in ("lamina", "torch")}, rounds=1)
     found = {}
     for work in ("mlp",) if run.quick else ("mlp", "cnn"):
@@ -66,7 +67,8 @@ def first_steps(run: Run) -> dict:
 def against_numpy(run: Run) -> dict:
     """Milliseconds of a step of the mlp by width and batch: {cell: {backend: [runs] or reason}}."""
     cells = [cell for cell in GRID if not run.quick or "2048" not in cell]
-    workers = {name: Worker("lamina", name, run.deadline) for name in ("numpy", run.backend)}
+    names = ("numpy", run.backend)
+    workers = {name: Worker("lamina", name, run.deadline, CUPY_TF32="0") for name in names}
     found = {}
     try:
         for worker in workers.values():
