@@ -1,11 +1,13 @@
 """The benchmark's code, ci/bench: its rows on stand-ins for a GPU, its bars, its record."""
 
 import contextlib
+import dataclasses
 import importlib
 import json
 import pathlib
 import re
 import sys
+import types
 
 import pytest
 
@@ -52,6 +54,36 @@ def test_lamina_trains_on_a_device_with_nothing_on_the_host(bench, how):
     found = worker.timed(warm, "lamina", STRICT, ask)
     assert found["ms"] > 0
     assert found["steps"] % (200 if how == "fit" else 1) == 0
+
+
+@pytest.mark.parametrize("how", ["step", "fit"])
+def test_a_run_ends_when_the_device_has_done_its_steps(bench, monkeypatch, how):
+    pytest.importorskip("array_api_strict")
+    peers, events = part("peers"), []
+    work = dataclasses.replace(bench.WORKS["xor"], batches=3)
+    model = peers.lamina_model(work, STRICT)
+    kind = {"step": "train_on_batch", "fit": "fit"}[how]
+    train = getattr(model, kind)
+
+    def told(x, y, **options):
+        assert model.backend.owns(x) and model.backend.owns(y)
+        events.append(kind)
+        return train(x, y, **options)
+
+    device = types.SimpleNamespace(synchronize=lambda: events.append("wait"))
+    cupy = types.SimpleNamespace(cuda=types.SimpleNamespace(Device=lambda: device))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(peers, "lamina_model", lambda work, backend: model)
+    monkeypatch.setattr(model, kind, told)
+    peers.lamina(work, how, "cupy:0")(6)
+    assert events == [*[kind] * {"step": 6, "fit": 2}[how], "wait"]
+
+
+def test_a_run_of_torch_ends_when_the_device_has_done_its_steps(bench, torch, monkeypatch):
+    events = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: events.append("wait"))
+    part("peers")._torch_steps(lambda: events.append("step"), "cupy")(3)
+    assert events == ["step", "step", "step", "wait"]
 
 
 def test_torch_takes_the_switch_of_tf32(bench, torch, monkeypatch):
@@ -165,6 +197,13 @@ def test_medians_are_held_against_the_bars_of_a_gpu(bench):
     works = {name.partition(" step")[0] for name in judged}
     assert works == {"xor", "64-64-10", "mlp", "mlp 4096", "cnn"}
     assert works < set(bench.GPU_WORKS)
+
+
+def test_times_are_held_against_ours_with_the_same_switch(bench):
+    rows = {"lamina batch": [1.0], "torch step": [2.0]}
+    rows |= {"lamina batch tf32": [4.0], "torch step tf32": [2.0], "torch graph tf32": "no graph"}
+    told = [line.split()[2:] for line in part("table").times(record_of(xor=rows))[1:]]
+    assert [line[-1] for line in told] == ["1.00", "2.00", "1.00", "0.50", "graph"]
 
 
 def test_bars_are_those_of_the_backend(bench):

@@ -158,7 +158,7 @@ def shares(record: dict) -> list[str]:
     rate, numpy = best(record, ("gflops",)), record["backend"] == "numpy"
     if not rate:
         return ["", f"{'of the limit':<12}{record.get('gflops')}"]
-    size = "1024 x 1024" if numpy else "4096 x 4096, without TF32"
+    size = "1024 x 1024" if numpy else "large matrices, without TF32"
     lines = ["", f"{'of the limit':<12}{rate:6.0f} GFLOP/s in products of {size}"]
     for work, rows in record["times"].items():
         own = [name for name in rows if name.startswith("lamina") and "tf32" not in name]
