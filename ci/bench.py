@@ -209,7 +209,8 @@ def measure_times(record: dict, wanted: list[str], run: on_gpu.Run, keep=lambda:
     """
     rows = rows_of(run.backend)
     workers = {}
-    record["versions"], found = {}, record.setdefault("times", {})
+    record["versions"] = {}
+    found = record.setdefault("times", {})
     for library, _, _, environment in rows.values():
         if (library, environment) not in workers:
             worker = Worker(library, run.backend, run.deadline, **dict(environment))

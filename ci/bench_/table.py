@@ -257,10 +257,10 @@ def verdict(record: dict) -> list[str]:
 
 def changes(record: dict, last: dict) -> list[str]:
     """Best times now over the last recorded ones, ours and the others' (which tell the machine)."""
-    lines = ["", f"{'now / last recorded':<20}{last.get('date', ''):>16}"]
+    lines = ["", f"{'now / last recorded':<20}{last.get('date', ''):>20}"]
     for work, rows in record["times"].items():
         for name in rows:
             now, then = best(record, ("times", work, name)), best(last, ("times", work, name))
             if now and then:
-                lines.append(f"{work:<12}{name:<14}{now / then:10.2f}")
+                lines.append(f"{work:<12}{name:<18}{now / then:10.2f}")
     return lines
