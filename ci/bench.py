@@ -10,13 +10,26 @@ import json
 import os
 import pathlib
 import sys
+import time
 
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE / "bench_"))
 
+import gpu_table  # noqa: E402
+import on_gpu  # noqa: E402
+import picture  # noqa: E402
 import table  # noqa: E402
-from turns import Missing, Worker, gradients, import_seconds, in_turn, probe  # noqa: E402
-from works import WORKS  # noqa: E402
+from turns import (  # noqa: E402
+    Deadline,
+    Missing,
+    Worker,
+    build_together,
+    gradients,
+    import_seconds,
+    in_turn,
+    probe,
+)
+from works import ALL, GPU_WORKS, GRID, WORKS  # noqa: E402
 
 RESULTS = HERE / "results"
 
@@ -32,12 +45,16 @@ ROWS = {
     "pydynet step": ("pydynet", "step", ("cnn",)),
     "smallpebble step": ("smallpebble", "step", ("cnn",)),
 }
-ON_GPU = ("lamina batch", "lamina fit", "torch step")
+PARTS = ("first", "numpy", "times")
+"""What is measured on a GPU: the longest last, which gets the minutes that are left."""
 
 
 def main() -> int:
     options = arguments()
-    rounds, seconds = (5, 0.05) if options.quick else (options.rounds, 0.1)
+    gpu = options.backend != "numpy"
+    deadline = Deadline(options.minutes)
+    rounds = options.rounds or (7 if gpu else 21)
+    rounds, seconds = (5, 0.05) if options.quick else (rounds, 0.1)
     record = {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M"),
         "backend": options.backend,
@@ -49,42 +66,114 @@ def main() -> int:
     print(
         f"lamina on {options.backend}, {machine['cores']} cores, BLAS {machine['blas']}; ", end=""
     )
-    print(f"best of {rounds} runs of each, in turn\n")
+    print(f"{'median' if gpu else 'best'} of {rounds} runs of each, in turn\n")
     if record["load"] and record["load"] > machine["cores"] / 4:
         print(f"The machine is busy (load {record['load']:.1f}): these times mean little.\n")
+    last = last_record(options.backend)
+    run = on_gpu.Run(options.backend, rounds, seconds, deadline, options.quick)
+    if gpu:
+        return measure_gpu(options, record, run, last)
     record["gflops"] = in_turn({"": lambda: probe("gflops")}, rounds=3)[""]
-    record["versions"], record["times"] = measure_times(
-        options.backend, options.works or list(WORKS), rounds, seconds
-    )
+    measure_times(record, options.works or list(WORKS), run)
     print("\n".join([*table.times(record), *table.shares(record)]))
     if options.works:
         return 0
     record.update(measure_others(options.backend, options.quick))
     print("\n".join([*table.others(record), *table.verdict(record)]))
-    last = last_record(options.backend)
     if last:
         print("\n".join(table.changes(record, last)))
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
+        write(record, options.json)
         print(f"\nwritten: {options.json}")
     return 0
+
+
+def measure_gpu(options, record: dict, run: on_gpu.Run, last: dict | None) -> int:
+    """The parts that are asked for, each shown, and kept in the file, as soon as it is there.
+
+    A file of this device keeps the parts and works of an earlier run that this one does not have.
+    """
+    record.update(on_gpu.device(run.backend))
+    print("\n".join(gpu_table.device(record)))
+    facts = record["device"]
+    if run.backend.startswith("cupy") and not (isinstance(facts, dict) and facts["cupy works"]):
+        raise SystemExit("CuPy computes on no device here: what is said above tells why")
+    before = {}
+    if options.json and options.json.exists():
+        before = json.loads(options.json.read_text())
+        if (before.get("backend"), before.get("device")) != (record["backend"], record["device"]):
+            raise SystemExit(
+                f"{options.json} is of another device or other versions: name another file"
+            )
+    record = {**before, **record, "times": before.get("times", {})}
+    record["seconds"] = dict(before.get("seconds", {}))
+
+    def keep():
+        if options.json:
+            write(record, options.json)
+
+    wanted = options.works or list(GPU_WORKS)
+    for part in options.parts:
+        start = time.monotonic()
+        if part == "times":
+            measure_times(record, wanted, run, keep)
+        elif part == "numpy":
+            record["against numpy"] = on_gpu.against_numpy(run)
+        elif part == "first":
+            record["first step"] = on_gpu.first_steps(run)
+        else:
+            record.update(measure_others(run.backend, quick=True))
+        record["seconds"][part] = round(time.monotonic() - start)
+        keep()
+        shown = {work: rows for work, rows in record["times"].items() if work in wanted}
+        print("\n".join(gpu_table.SHOWN[part]({**record, "times": shown})))
+        print(f"\n{part}: {record['seconds'][part]} s")
+    print("\n".join(table.verdict(record)))
+    if last and "times" in options.parts:
+        print("\n".join(table.changes({**record, "times": shown}, last)))
+    if options.json:
+        drawn = picture.against_numpy(record, options.json.with_suffix(".png"))
+        print("\nwritten:", options.json, drawn)
+    return 0
+
+
+def write(record: dict, path: pathlib.Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bash ci/bench", description=__doc__.splitlines()[0])
     parser.add_argument("--backend", default="numpy", help="numpy, or cupy against torch on cuda")
     parser.add_argument("--quick", action="store_true", help="a minute, for a first look")
-    parser.add_argument("--works", nargs="+", choices=WORKS, help="times of these works, no more")
-    parser.add_argument("--rounds", type=int, default=21, help="runs of each, best of which counts")
+    names = [name for name in ALL if name not in GRID]
+    parser.add_argument("--works", nargs="+", choices=names, help="times of these works, no more")
+    parser.add_argument("--rounds", type=int, help="runs of each: 21, on a GPU 7")
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        choices=(*PARTS, "others"),
+        help="on a GPU: the first step of a process, NumPy beside it, times beside PyTorch (these "
+        "three by default), and what is else measured on NumPy",
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=8.5, help="on a GPU: what has not run by then is left out"
+    )
     parser.add_argument(
         "--json",
         nargs="?",
         type=pathlib.Path,
         const=pathlib.Path("auto"),
-        help="write the record to this file, by default one of today's date in ci/results",
+        help="write the record to this file, by default one of today's date in ci/results; on a "
+        "GPU it keeps the parts and works of another run that this one does not measure",
     )
     options = parser.parse_args()
+    if options.backend == "numpy":
+        if options.parts or set(options.works or ()) - set(WORKS):
+            parser.error("--parts, and the works beyond " + ", ".join(WORKS) + ", are for a GPU")
+        options.minutes = None
+    elif not options.parts:
+        options.parts = ("times",) if options.works else PARTS
     if options.json == pathlib.Path("auto"):
         name = f"{datetime.date.today()}-{options.backend.partition(':')[0]}.json"
         options.json = RESULTS / name
@@ -102,42 +191,55 @@ def environment() -> dict:
     return {"packages": diagnose.packages(), "machine": diagnose.machine()}
 
 
-def measure_times(
-    backend: str, wanted: list[str], rounds: int, seconds: float
-) -> tuple[dict, dict]:
-    """Versions, and milliseconds per step of each library on each work, in turn."""
-    rows = {name: ROWS[name] for name in ROWS if backend == "numpy" or name in ON_GPU}
-    workers, versions = {}, {}
-    for library, _, _ in rows.values():
-        if library in workers:
-            continue
+def rows_of(backend: str) -> dict:
+    """{row: (library, how it trains, which works, the environment of its process)}."""
+    if backend == "numpy":
+        return {name: (*row, ()) for name, row in ROWS.items()}
+    return {
+        name + suffix: (*row, (("CUPY_TF32", tf32),))
+        for suffix, tf32 in on_gpu.SWITCHES.items()
+        for name, row in on_gpu.ROWS.items()
+    }
+
+
+def measure_times(record: dict, wanted: list[str], run: on_gpu.Run, keep=lambda: None) -> None:
+    """Put versions, and milliseconds per step of each library on each work, into the record.
+
+    ``keep`` is called after every work. On a GPU the processes build what they run side by side.
+    """
+    rows = rows_of(run.backend)
+    workers = {}
+    record["versions"] = {}
+    found = record.setdefault("times", {})
+    for library, _, _, environment in rows.values():
+        if (library, environment) not in workers:
+            worker = Worker(library, run.backend, run.deadline, **dict(environment))
+            workers[library, environment] = worker
+    missing = {}
+    for (library, environment), worker in workers.items():
         try:
-            workers[library] = Worker(library, backend)
-            versions[library] = workers[library].version
+            record["versions"][library] = worker.version()
         except Missing as reason:
-            workers[library] = str(reason)
-
-    def runner(library, work, how):
-        def run():
-            worker = workers[library]
-            if isinstance(worker, str):
-                raise Missing(worker)
-            return worker.run(work, how, seconds)
-
-        return run
-
-    found = {}
+            missing[library, environment] = str(reason)
     for work in wanted:
-        runs = {
-            name: runner(library, work, how)
-            for name, (library, how, works) in rows.items()
-            if (works is None or work in works) and (how == "step" or WORKS[work].trains)
-        }
-        found[work] = in_turn(runs, rounds, warm=1)
+        runs, builds, failed = {}, {}, {}
+        for name, (library, how, works, environment) in rows.items():
+            if (works is None or work in works) and (how == "step" or ALL[work].trains):
+                worker = workers[library, environment]
+                runs[name] = functools.partial(worker.run, work, how, run.seconds)
+                if (library, environment) in missing:
+                    failed[name] = missing[library, environment]
+                else:
+                    builds[name] = worker, work, how
+        if run.backend != "numpy":
+            failed.update(build_together(builds))
+        times = in_turn({n: r for n, r in runs.items() if n not in failed}, run.rounds, warm=1)
+        times = {name: failed.get(name, times.get(name)) for name in runs}
+        if work not in found or any(isinstance(row, list) for row in times.values()):
+            found[work] = times  # what an earlier run measured outlives one that had no time left
+        keep()
     for worker in workers.values():
-        if isinstance(worker, Worker):
-            worker.close()
-    return versions, found
+        worker.close()
 
 
 def measure_others(backend: str, quick: bool) -> dict:

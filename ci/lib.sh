@@ -57,3 +57,25 @@ install() {
         || die "pip could not install lamina[$extras]: its message is above"
     printf '%s' "$wanted" > "$stamp"
 }
+
+# True when CuPy computes on a device with this interpreter: an element and a matrix product.
+cupy_works() {
+    "$1" -c 'import cupy; a = cupy.ones((2, 2)); assert float((a @ a).sum()) == 8' \
+        >/dev/null 2>&1 </dev/null
+}
+
+# One answer of the diagnosis of CUDA, by its key.
+ask() { "$python" -c "from lamina.backend import diagnose; print(diagnose.report()['cuda']['$1'] or '')"; }
+
+# install_cupy EXTRAS: the CuPy that suits the driver, beside these extras, which are there already.
+install_cupy() {
+    local extra
+    extra="$(ask extra)"
+    [[ -n "$extra" ]] || die "no CUDA device: $(ask problem). This needs an NVIDIA GPU with its driver"
+    install "$1,$extra"
+    # The wheel brings no CUDA libraries; where the system has none, fetch those as well.
+    if [[ "$(ask remedy)" == *"[ctk]"* ]]; then
+        say "installing CUDA's libraries"
+        "$python" -m pip install --quiet "cupy-${extra}x[ctk]" </dev/null
+    fi
+}

@@ -2,9 +2,12 @@
 
 The function has trained that many steps, and the device has finished them, when it returns. ``how``
 is "step", the same batch given again and again, or "fit", epochs over many batches as a user writes
-them. Importing a library happens inside its function, so that a process holds one only. The small
+them. Of a backend other than NumPy the data are on its device from the start, as PyTorch's are.
+Importing a library happens inside its function, so that a process holds one only. The small
 libraries of lamina's own kind are in ``kin.py``.
 """
+
+import os
 
 from kin import dezero, pydynet, smallpebble  # noqa: F401
 from works import shapes
@@ -12,10 +15,12 @@ from works import shapes
 
 def lamina(work, how, backend):
     model = lamina_model(work, backend)
-    wait = _cupy_wait if backend.startswith("cupy") else (lambda: None)
+    wait = waiting(backend)
+    place = (lambda a: a) if backend == "numpy" else model.backend.asarray
     if how == "fit":
-        return _epochs(work, lambda x, y: model.fit(x, y, batch_size=work.batch, verbose=0), wait)
-    x, y = map(model.backend.asarray, work.data()) if wait is _cupy_wait else work.data()
+        fit = lambda x, y: model.fit(x, y, batch_size=work.batch, verbose=0)
+        return _epochs(work, fit, wait, place)
+    x, y = map(place, work.data())
 
     def run(steps):
         for _ in range(steps):
@@ -26,6 +31,11 @@ def lamina(work, how, backend):
         wait()
 
     return run
+
+
+def waiting(backend):
+    """What waits until the device of a backend has done all it was given."""
+    return _cupy_wait if backend.startswith("cupy") else _no_wait
 
 
 def lamina_model(work, backend="numpy"):
@@ -72,30 +82,93 @@ def _layers(layers, work):
 
 
 def torch(work, how, backend):
+    forward, optimizer = _torch_parts(work, backend)
+    return _torch_steps(_torch_step(work, forward, optimizer, optimizer.step), backend)
+
+
+def torch_compile(work, how, backend):
+    """PyTorch with the network and its loss, and the optimizer's step, compiled."""
+    import torch
+
+    torch.compiler.reset()  # it compiles the same lines eight times, and then no more
+    forward, optimizer = _torch_parts(work, backend)
+    forward, update = torch.compile(forward, fullgraph=True), torch.compile(optimizer.step)
+    return _torch_steps(_torch_step(work, forward, optimizer, update), backend)
+
+
+def torch_graph(work, how, backend):
+    """PyTorch with a whole step recorded as a CUDA graph, and replayed."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise RuntimeError("a CUDA graph needs a CUDA device")
+    options = {"capturable": True} if work.optimizer == "adam" else {}
+    forward, optimizer = _torch_parts(work, backend, **options)
+    step = _torch_step(work, forward, optimizer, optimizer.step)
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):  # where what is made at the first steps may be made
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    optimizer.zero_grad()  # gradients, to be the graph's own, are not there when it begins
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return _torch_steps(graph.replay, backend)
+
+
+def _torch_parts(work, backend, **options):
+    """A function of nothing that gives the loss (of a work that trains) or outputs; the optimizer.
+
+    TF32 is as ``CUPY_TF32`` says, which is also lamina's switch.
+    """
     import numpy as np
     import torch
     from torch import nn
 
-    device = "cuda" if backend.startswith("cupy") else "cpu"
+    tf32 = os.environ.get("CUPY_TF32") == "1"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    device = _torch_device(backend)
     model = nn.Sequential(*_torch_modules(nn, work)).to(device)
     loss = nn.CrossEntropyLoss() if work.loss == "crossentropy" else nn.MSELoss()
     kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[work.optimizer]
-    optimizer = kind(model.parameters(), lr={"sgd": 0.01, "adam": 0.001}[work.optimizer])
+    rate = {"sgd": 0.01, "adam": 0.001}[work.optimizer]
+    optimizer = kind(model.parameters(), lr=rate, **options)
     x, y = work.data()
     x = np.ascontiguousarray(np.moveaxis(x, -1, 1)) if x.ndim > 2 else x
     x, y = (torch.from_numpy(part).to(device) for part in (x, y))
+    return (lambda: loss(model(x), y)) if work.trains else (lambda: model(x)), optimizer
+
+
+def _torch_device(backend):
+    return "cuda" if backend.startswith("cupy") else "cpu"
+
+
+def _torch_step(work, forward, optimizer, update):
+    import torch
+
+    def learn():
+        optimizer.zero_grad()
+        forward().backward()
+        update()
+
+    def use():
+        with torch.no_grad():
+            forward()
+
+    return learn if work.trains else use
+
+
+def _torch_steps(step, backend):
+    import torch
+
+    wait = torch.cuda.synchronize if _torch_device(backend) == "cuda" else _no_wait
 
     def run(steps):
         for _ in range(steps):
-            if work.trains:
-                optimizer.zero_grad()
-                loss(model(x), y).backward()
-                optimizer.step()
-            else:
-                with torch.no_grad():
-                    model(x)
-        if device == "cuda":
-            torch.cuda.synchronize()
+            step()
+        wait()
 
     return run
 
@@ -177,9 +250,13 @@ def sklearn(work, how, backend):
     return _epochs(work, lambda x, y: model.partial_fit(x, y, classes=classes))
 
 
-def _epochs(work, epoch, wait=lambda: None):
+def _no_wait():
+    pass
+
+
+def _epochs(work, epoch, wait=_no_wait, place=lambda a: a):
     """Steps as whole epochs: a run asks for a multiple of ``work.batches``."""
-    x, y = work.data(work.batches)
+    x, y = map(place, work.data(work.batches))
 
     def run(steps):
         for _ in range(max(1, steps // work.batches)):

@@ -1,13 +1,17 @@
 """What needs a fresh process each time: ``probes.py NAME [ARGUMENT]`` prints one number as JSON."""
 
-import gc
-import json
-import os
-import sys
 import time
 
-import peers
-from works import WORKS, mlp_of
+START = time.perf_counter()
+
+import gc  # noqa: E402
+import json  # noqa: E402
+import os  # noqa: E402
+import subprocess  # noqa: E402
+import sys  # noqa: E402
+
+import peers  # noqa: E402
+from works import WORKS, mlp_of  # noqa: E402
 
 BACKEND = os.environ.get("BENCH_BACKEND", "numpy")
 
@@ -25,6 +29,8 @@ def gflops():
     """Billions of multiplications and additions a second in a large product of float32."""
     import numpy as np
 
+    if BACKEND != "numpy":
+        return device_gflops()
     a, b = np.random.default_rng(0).standard_normal((2, 1024, 1024), dtype="float32")
     out = np.empty_like(a)
 
@@ -34,6 +40,71 @@ def gflops():
 
     run(2)
     return 2e-9 * 1024**3 / min(_clocked(run, 5) for _ in range(20))
+
+
+def device_gflops():
+    """The same on the device of another backend, with TF32 where ``CUPY_TF32`` says so."""
+    import numpy as np
+
+    from lamina import backend
+
+    size = 4096 if BACKEND.startswith("cupy") else 256
+    a, b = np.random.default_rng(0).standard_normal((2, size, size), dtype="float32")
+    a, b = map(backend.get(BACKEND).asarray, (a, b))
+
+    def run(steps):
+        for _ in range(steps):
+            a @ b
+        peers.waiting(BACKEND)()
+
+    run(2)
+    return 2e-9 * size**3 / min(_clocked(run, 5) for _ in range(20))
+
+
+def first_step(library, work):
+    """Seconds until a first training step is done: imports, the network, its kernels, the step."""
+    getattr(peers, library)(WORKS[work], "step", BACKEND)(1)
+    return time.perf_counter() - START
+
+
+def device():
+    """The device, its driver, and the versions of what drives it; None for what is missing."""
+    from lamina.backend import diagnose
+
+    cuda = diagnose.cuda_report()
+    facts = {
+        "devices": [{"name": one["name"], "memory": one["memory"]} for one in cuda["devices"]],
+        "driver": _nvidia_smi("driver_version"),
+        "driver runs CUDA": cuda["driver"],
+        "cupy": cuda["cupy"],
+        "cupy works": cuda["works"],
+        "problem": cuda["problem"],
+    }
+    if cuda["works"]:
+        import cupy
+
+        facts["cupy version"] = cupy.__version__
+        facts["cupy runs CUDA"] = cupy.cuda.runtime.runtimeGetVersion()
+    try:
+        import torch
+    except ImportError:
+        return facts
+    return {
+        **facts,
+        "torch": torch.__version__,
+        "torch runs CUDA": torch.version.cuda,
+        "torch runs cuDNN": torch.backends.cudnn.version(),
+        "torch's device": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _nvidia_smi(field):
+    asked = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip().splitlines()[0] if done.stdout.strip() else None
 
 
 def digits_seconds():

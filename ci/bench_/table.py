@@ -2,7 +2,7 @@
 
 import statistics
 
-from works import WORKS, flops
+from works import ALL, flops
 
 # (what is held against what, the most it may be). A step is one of a training loop: ours is `fit`,
 # with its shuffling, checks and figures; PyTorch's is written out, with nothing around it.
@@ -88,6 +88,19 @@ BARS = (
     ("digits to 97 %, seconds", ("digits",), None, 5.0),
     ("memory gained, kB", ("leak",), None, 1024.0),
 )
+# On a GPU, with TF32 off and on; medians.
+GPU_BARS = tuple(
+    (
+        f"{work} step / PyTorch{tf32}",
+        ("times", work, f"lamina fit{tf32}"),
+        ("times", work, f"torch step{tf32}"),
+        most,
+    )
+    for work, most in (
+        ("xor", 1 / 2), ("64-64-10", 1 / 2), ("mlp", 1.0), ("mlp 4096", 1.0), ("cnn", 2.5),
+    )
+    for tf32 in ("", " tf32")
+)  # fmt: skip
 # What a work does besides matrix products, which is what keeps it from their limit.
 HELD = {
     "cnn": "a first layer of one channel (products 9 long run at half the rate), pooling, and "
@@ -103,18 +116,28 @@ HELD = {
 LINEAR = 1.15
 
 
-def best(record: dict, path: tuple) -> float | None:
-    """The least of the runs at a path of keys; None where there are none, but a reason."""
+def best(record: dict, path: tuple, of=min) -> float | None:
+    """The least of the runs at a path of keys; None where there are none, but a reason.
+
+    Or what else ``of`` says: on a GPU, whose clock goes up and down, medians are held against
+    medians.
+    """
     found = record
     for key in path:
         found = found.get(key) if isinstance(found, dict) else None
     if isinstance(found, list):
-        return min(found) if found else None
+        return of(found) if found else None
     return found if isinstance(found, int | float) else None
+
+
+def counts(record: dict):
+    """Which of some runs counts: the least on NumPy, else the median."""
+    return min if record["backend"] == "numpy" else statistics.median
 
 
 def times(record: dict) -> list[str]:
     """Milliseconds per step, best and median, and how many times ours each library takes."""
+    of = counts(record)
     lines = [f"{'ms per step':<12}{'':<18}{'best':>10}{'median':>10}{'/ ours':>9}"]
     for work, rows in record["times"].items():
         for name, runs in rows.items():
@@ -122,24 +145,28 @@ def times(record: dict) -> list[str]:
             if not isinstance(runs, list):
                 lines.append(f"{head}  {runs}")
                 continue
-            ours = best(record, ("times", work, "lamina fit" if "fit" in name else "lamina batch"))
-            ratio = f"{min(runs) / ours:9.2f}" if ours else ""
+            own = "lamina fit" if "fit" in name else "lamina batch"
+            own += " tf32" if "tf32" in name else ""
+            ours = best(record, ("times", work, own), of)
+            ratio = f"{of(runs) / ours:9.2f}" if ours else ""
             lines.append(f"{head}{min(runs):10.4f}{statistics.median(runs):10.4f}{ratio}")
     return lines
 
 
 def shares(record: dict) -> list[str]:
     """Of each work what share of its least time is its products at the rate of large ones."""
-    rate = best(record, ("gflops",))
+    rate, numpy = best(record, ("gflops",)), record["backend"] == "numpy"
     if not rate:
         return ["", f"{'of the limit':<12}{record.get('gflops')}"]
-    lines = ["", f"{'of the limit':<12}{rate:6.0f} GFLOP/s in products of 1024 x 1024"]
+    size = "1024 x 1024" if numpy else "large matrices, without TF32"
+    lines = ["", f"{'of the limit':<12}{rate:6.0f} GFLOP/s in products of {size}"]
     for work, rows in record["times"].items():
-        found = [best(record, ("times", work, name)) for name in rows if name.startswith("lamina")]
-        found = [ms for ms in found if ms]
+        own = [name for name in rows if name.startswith("lamina") and "tf32" not in name]
+        found = [ms for ms in (best(record, ("times", work, name)) for name in own) if ms]
         if found:
-            share = flops(WORKS[work]) / (rate * 1e6 * min(found))
-            lines.append(f"{work:<12}{share:6.0%}  {HELD.get(work, '')}".rstrip())
+            share = flops(ALL[work]) / (rate * 1e6 * min(found))
+            why = HELD.get(work, "") if numpy else ""
+            lines.append(f"{work:<12}{share:6.0%}  {why}".rstrip())
     return lines
 
 
@@ -191,11 +218,14 @@ def gradients(found) -> list[str]:
 
 def bars(record: dict) -> list[tuple[str, float | None, float, bool | None]]:
     """(name, measured, the most it may be, whether it is met; None where it was not measured)."""
-    found = []
-    for name, ours, theirs, most in BARS:
-        value, other = best(record, ours), best(record, theirs) if theirs else 1.0
+    found, of = [], counts(record)
+    library = record["backend"].partition(":")[0]
+    for name, ours, theirs, most in {"numpy": BARS, "cupy": GPU_BARS}.get(library, ()):
+        value, other = best(record, ours, of), best(record, theirs, of) if theirs else 1.0
         value = value / other if value is not None and other else None
         found.append((name, value, most, None if value is None else value <= most))
+    if library != "numpy":
+        return found
     growth = record["growth"]
     for kind, work in (("batch", "samples"), ("width", "parameters")):
         value = linearity(growth, kind) if isinstance(growth, dict) else None
@@ -216,8 +246,9 @@ def linearity(growth: dict, kind: str) -> float:
 
 def verdict(record: dict) -> list[str]:
     """The bars as lines."""
-    lines = ["", f"{'bar':<36}{'measured':>10}{'at most':>10}  met"]
-    for name, value, most, met in bars(record):
+    judged = bars(record)
+    lines = ["", f"{'bar':<36}{'measured':>10}{'at most':>10}  met"] if judged else []
+    for name, value, most, met in judged:
         told = "not measured" if met is None else ("yes" if met else "NO")
         shown = "-" if value is None else f"{value:.3f}"
         lines.append(f"{name:<36}{shown:>10}{most:>10.3f}  {told}")
@@ -226,10 +257,10 @@ def verdict(record: dict) -> list[str]:
 
 def changes(record: dict, last: dict) -> list[str]:
     """Best times now over the last recorded ones, ours and the others' (which tell the machine)."""
-    lines = ["", f"{'now / last recorded':<20}{last.get('date', ''):>16}"]
+    lines = ["", f"{'now / last recorded':<20}{last.get('date', ''):>20}"]
     for work, rows in record["times"].items():
         for name in rows:
             now, then = best(record, ("times", work, name)), best(last, ("times", work, name))
             if now and then:
-                lines.append(f"{work:<12}{name:<14}{now / then:10.2f}")
+                lines.append(f"{work:<12}{name:<18}{now / then:10.2f}")
     return lines

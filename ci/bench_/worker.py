@@ -1,7 +1,8 @@
 """A process of its own for one library: ``worker.py LIBRARY BACKEND``, warm from run to run.
 
 Asked in JSON lines on its standard input, it answers in JSON lines on its standard output:
-``{"work": "xor", "how": "step", "seconds": 0.2}`` gives ``{"ms": ..., "steps": ...}``.
+``{"work": "xor", "how": "step", "seconds": 0.2}`` gives ``{"ms": ..., "steps": ...}``; with
+``"build": true`` for the seconds, it only makes ready.
 """
 
 import importlib
@@ -12,9 +13,9 @@ import time
 
 import kin
 import peers
-from works import WORKS
+from works import ALL
 
-PACKAGE = {"torch_inside": "torch"}
+PACKAGE = {"torch_inside": "torch", "torch_compile": "torch", "torch_graph": "torch"}
 BEFORE = {"dezero": kin.give_old_names}
 
 
@@ -40,22 +41,27 @@ def main() -> None:
         try:
             answer(**timed(warm, library, backend, ask))
         except Exception as error:
-            answer(error=f"{type(error).__name__}: {error}")
+            said = str(error).strip().partition("\n")[0]  # compilers say pages
+            answer(error=f"{type(error).__name__}: {said}")
 
 
 def timed(warm, library, backend, ask):
     """One run: milliseconds per step, over as many steps as fit the seconds asked for."""
-    work, how = WORKS[ask["work"]], ask["how"]
+    work, how = ALL[ask["work"]], ask["how"]
     key = (ask["work"], how)
     unit = work.batches if how == "fit" else 1
     if key not in warm:
         run = getattr(peers, library)(work, how, backend)
         run(unit)
+        warm[key] = run, None
+    run, steps = warm[key]
+    if ask.get("build"):
+        return {"built": True}
+    if steps is None:
         run(max(unit, 5))
         once = clocked(run, max(unit, 5))
-        units = max(1, round(ask["seconds"] / (once * unit)))
-        warm[key] = run, units * unit
-    run, steps = warm[key]
+        steps = unit * max(1, round(ask["seconds"] / (once * unit)))
+        warm[key] = run, steps
     return {"ms": clocked(run, steps) * 1e3, "steps": steps}
 
 

@@ -171,3 +171,16 @@ WORKS = {
 def mlp_of(width: int, batch: int) -> Work:
     """The mlp with another width of its hidden layers, and another batch."""
     return dataclasses.replace(WORKS["mlp"], sizes=(784, width, width, 10), batch=batch)
+
+
+# The order in which a GPU is asked: those with a bar first.
+GPU_WORKS = {
+    **{name: WORKS[name] for name in ("xor", "64-64-10", "mlp")},
+    "mlp 4096": dataclasses.replace(mlp_of(512, 4096), batches=10),
+    **{name: WORKS[name] for name in ("cnn", "cnn use 1", "cnn use 256", "signal", "separable")},
+    "resnet20": WORKS["resnet20"],
+}
+WIDTHS, BATCHES = (32, 128, 512, 2048), (8, 32, 128, 512, 2048)
+# Where a GPU is held against NumPy: "width x batch" of the mlp.
+GRID = {f"{width} x {batch}": mlp_of(width, batch) for width in WIDTHS for batch in BATCHES}
+ALL = {**WORKS, **GPU_WORKS, **GRID}
