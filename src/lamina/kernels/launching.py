@@ -1,0 +1,93 @@
+"""Kernels that are text, on CuPy: how they are registered, compiled once, and launched.
+
+A fused kernel reads what it needs once and writes its result once, in one launch; array by array
+the same mathematics would be a launch and a pass over memory for each operation. What a kernel
+declines, by returning NotImplemented, the op's portable kernel does, or its definition.
+"""
+
+import functools
+import importlib
+
+from lamina.autograd import _debug
+from lamina.backend import calls
+from lamina.kernels.tracing import PREAMBLE, SPACE, Symbol, Trace
+from lamina.ops._op import KERNELS, kernel
+
+OPTIONS = ("--fmad=false",)
+"""To the compiler: a product and a sum are not made one, since the definition rounds both."""
+
+TRACED = (AttributeError, NotImplementedError, TypeError)
+"""What is raised where symbols cannot do what arrays can."""
+
+_TYPES = {"float16": "float16", "float32": "float", "float64": "double"}
+
+
+def fused(name):
+    """Register a function as the kernel of the op ``name`` on CuPy."""
+
+    def register(fast):
+        @functools.wraps(fast)
+        def serve(xp, needs, *arrays, **options):
+            # while debugging, every operation is to be looked at by itself
+            done = NotImplemented if _debug.enabled else fast(xp, needs, *arrays, **options)
+            portable = KERNELS[name].get("portable")
+            if done is NotImplemented and portable is not None:
+                return portable(xp, needs, *arrays, **options)
+            return done
+
+        kernel(name, "cupy")(serve)
+        return fast
+
+    return register
+
+
+def type_of(*arrays) -> str | None:
+    """What C++ calls the dtype that the arrays share; None where a kernel has none for it."""
+    kinds = {str(array.dtype) for array in arrays}
+    return _TYPES.get(kinds.pop()) if len(kinds) == 1 else None
+
+
+def written(function, *names) -> str:
+    """``y = function(SPACE, *names)``, element by element, as text.
+
+    Raises:
+        TRACED: where it is not to be written.
+    """
+    trace = Trace()
+    out = function(SPACE, *(Symbol(trace, name) for name in names))
+    return "\n".join([*trace.lines, f"y = {trace.operand(out)};"])
+
+
+def elementwise(name, text, **arrays):
+    """Launch a text from `written`: a new array in the shape that the arrays broadcast to.
+
+    Args:
+        name: by which the launch is counted.
+        text: of ``y`` and of the arrays' names.
+        arrays: of the same dtype, of any layout. Half precision is computed in float32 and rounded
+            once, at the end.
+    """
+    calls.launched(name)
+    half = type_of(*arrays.values()) == "float16"
+    return _elementwise(text, tuple(arrays), half)(*arrays.values())
+
+
+@functools.lru_cache(maxsize=512)
+def _elementwise(text, names, half):
+    """The kernel of a text; compiled when it is called first, and kept on disk by CuPy."""
+    body = [
+        f"typedef {'float' if half else 'E'} T;",
+        *(f"const T {name} = static_cast<T>({name}_);" for name in names),
+        "T y;",
+        text,
+        "y_ = static_cast<E>(y);",
+    ]
+    cupy = importlib.import_module("cupy")
+    return cupy.ElementwiseKernel(
+        ", ".join(f"E {name}_" for name in names), "E y_", "\n".join(body), "lamina_elementwise",
+        options=OPTIONS, preamble=PREAMBLE,
+    )  # fmt: skip
+
+
+COMPILED = [_elementwise]
+"""Where kernels are kept once they are made."""

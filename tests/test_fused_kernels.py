@@ -1,0 +1,228 @@
+"""CuPy's fused kernels equal the definitions: their texts, compiled for the host, on its own path.
+
+`_host_cuda` runs them and `_cupy` stands for the library, so that all but the device is what a GPU sees.
+"""
+
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+import _host_cuda
+import lamina
+import test_kernels
+from lamina import backend as backends
+from lamina import ops
+from lamina.autograd import Tensor, differentiable, sweep
+from lamina.kernels import launching, tracing
+from lamina.ops._op import KERNELS, OPS
+
+RNG = np.random.default_rng(0)
+NUMPY = backends.get("numpy")
+EXACT = {"float64": (1e-12, 1e-13), "float32": (1e-5, 1e-6), "float16": (4e-3, 4e-3)}
+FUSED = sorted(name for name, kernels in KERNELS.items() if "cupy" in kernels)
+CASES = [case for case in test_kernels.CASES if case[0] in FUSED]
+
+pytestmark = _host_cuda.needed
+
+
+class Home:
+    """The library that stands for CuPy, with float16 and the rest as `test_kernels.run` has them.
+
+    Attributes:
+        launches: names of the kernels and functions that were started within ``counting``.
+    """
+
+    def __init__(self):
+        self.backend = backends.get("cupy")
+        self.xp = self.backend.xp
+        self.asarray = self.backend.asarray
+
+    def to_numpy(self, array):
+        return array.get()
+
+
+@pytest.fixture
+def home(fake_cupy):
+    for kernels in launching.COMPILED:
+        kernels.cache_clear()
+    yield Home()
+    for kernels in launching.COMPILED:
+        kernels.cache_clear()
+
+
+def launches(home, function, *args):
+    """The result, and what was started for it: kernels, and functions that were used before."""
+    names = []
+    with backends.calls.counting(home.backend, names.append):
+        return function(*args), names
+
+
+def check(home, name, arrays, options, dtype, served=True):
+    """Values and gradients of an op on the device's library, beside its definition on NumPy's.
+
+    Half precision is held against the definition in float32 of the same numbers.
+    """
+    made = OPS[name]
+    wide = "float32" if dtype == "float16" else dtype
+    arrays = [a if a is None or a.dtype.kind == "i" else a.astype(dtype) for a in arrays]
+    ours, names = launches(
+        home, test_kernels.run, home, lambda *a: made(*a, **options), name, arrays, dtype
+    )
+    xp = differentiable(NUMPY.xp)
+    theirs = test_kernels.run(
+        test_kernels._Plain, lambda *a: made.definition(xp, *a, **options), name, arrays, wide
+    )
+    for a, b in zip(ours[0] + ours[1], theirs[0] + theirs[1], strict=True):
+        assert a.shape == b.shape
+        rtol, atol = EXACT[dtype]
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=atol * max(1.0, np.abs(b).max(initial=0)))
+    return names
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("name", "arrays", "options"), CASES, ids=[
+    f"{case[0]}-{i}" for i, case in enumerate(CASES)])  # fmt: skip
+def test_a_fused_kernel_equals_its_definition(home, name, arrays, options, dtype):
+    check(home, name, arrays, options, dtype)
+
+
+def test_every_fused_kernel_serves_one_of_its_cases(home):
+    for name in FUSED:
+        served = False
+        for _, arrays, options in [case for case in CASES if case[0] == name]:
+            tensors = test_kernels.tensors_of(home, name, arrays, "float32")
+            needs = tuple(t is not None and t.requires_grad for t in tensors)
+            raws = [None if t is None else t.data for t in tensors]
+            settings = {**OPS[name].defaults, **options}
+            fast = KERNELS[name]["cupy"].__wrapped__
+            served = served or fast(home.xp, needs, *raws, **settings) is not NotImplemented
+        assert served, f"the fused kernel of {name} leaves every case alone"
+
+
+ODD = np.array([-np.inf, -1e30, -200.0, -10.0, -1.0, -0.0, 0.0, 1e-30, 1.0, 10.0, 1e30, np.inf])
+ALONE = [name for name in FUSED if OPS[name].arrays == ("x",) and len(OPS[name].options) < 2]
+
+
+@pytest.mark.parametrize("name", [n for n in ALONE if n not in lamina.ops.softmaxes.__dict__])
+def test_activations_of_the_largest_numbers_and_of_nan(home, name):
+    x = np.concatenate([ODD, [np.nan]])
+    made = OPS[name]
+    got = made(home.asarray(x)).get()
+    strict = backends.get("array_api_strict:device1")  # NumPy's own sigmoid does not reach 0
+    with np.errstate(all="ignore"):
+        expected = strict.to_numpy(made.definition(strict.xp, strict.asarray(x)))
+    np.testing.assert_allclose(got, expected, rtol=1e-14, atol=1e-300)
+
+
+@pytest.mark.parametrize("name", ["gelu", "mish", "relu", "selu", "sigmoid"])
+def test_half_precision_is_rounded_once(home, name):
+    x = (3 * RNG.normal(size=(7, 5))).astype("float16")
+    check(home, name, (x,), {}, "float16")
+    got = OPS[name](home.asarray(x))
+    assert got.dtype == np.float16
+    exact = OPS[name].definition(NUMPY.xp, x.astype("float64"))
+    error = np.abs(got.get().astype("float64") - exact)
+    assert (error <= np.spacing(np.abs(exact).astype("float16")).astype("float64") * 0.51).all()
+
+
+def graph(function, *arrays):
+    """What is computed forward, and the gradients of its sum back."""
+    tensors = [Tensor(a, requires_grad=True) for a in arrays]
+    lamina.xp.sum(function(*tensors)).backward()
+    return [t.grad for t in tensors]
+
+
+def test_activations_take_arrays_of_any_layout(home):
+    x = RNG.normal(size=(4, 6, 5))
+    for view in (x[:, ::2], x.transpose(2, 0, 1), np.broadcast_to(x[:1], x.shape), x[:0]):
+        got = ops.silu(home.xp.asarray(view)).get()
+        np.testing.assert_allclose(got, view / (1 + np.exp(-view)), rtol=1e-14)
+
+
+def forward_and_back(home, function, *arrays):
+    """What is started forward, and what back."""
+    for _ in range(2):  # functions of the library are counted from the second use on
+        tensors = [Tensor(a, requires_grad=True) for a in arrays]
+        out, forward = launches(home, function, *tensors)
+        outs = out if isinstance(out, tuple) else (out,)
+        roots = [(o, home.asarray(RNG.normal(size=o.shape), "float32")) for o in outs]
+        _, back = launches(home, sweep, roots)
+    return forward, sorted(back)
+
+
+def test_an_activation_is_one_launch_forward_and_one_back(home):
+    x = home.asarray(RNG.normal(size=(3, 4)), "float32")
+    assert forward_and_back(home, ops.mish, x) == (["activation"], ["activation_back"])
+
+
+def test_bias_and_activation_are_one_launch_after_the_product(home):
+    x, w, b = (home.asarray(RNG.normal(size=s), "float32") for s in ((5, 3), (3, 4), (4,)))
+    forward, back = forward_and_back(
+        home, lambda x, w, b: ops.dense(x, w, b, activation="selu"), x, w, b
+    )
+    assert forward == ["matmul", "activation"]
+    assert back == ["activation_back", "matmul", "matmul", "sum"]
+
+
+def test_no_step_of_the_device_is_waited_for(home):
+    x = home.asarray(RNG.normal(size=(5, 3)), "float32")
+    w, b = (home.asarray(RNG.normal(size=s), "float32") for s in ((3, 4), (4,)))
+    with backends.forbid_sync():
+        graph(lambda x, w, b: ops.dense(x, w, b, activation="tanh"), x, w, b)
+
+
+@pytest.mark.parametrize("options", [{"max_value": float("inf")}, {"threshold": np.float32(0.5)}])
+def test_options_that_are_not_to_be_written_are_left_to_the_definition(home, options):
+    x = 2 * RNG.normal(size=(3, 4))
+    got, names = launches(home, lambda: ops.relu(home.asarray(x), **options))
+    assert "activation" not in names
+    np.testing.assert_array_equal(got.get(), ops.relu.definition(NUMPY.xp, x, **options))
+
+
+def test_dtypes_without_a_kernel_are_left_to_others(home):
+    x = np.arange(-3, 3)
+    got, names = launches(home, lambda: ops.relu(home.xp.asarray(x)))
+    assert "activation" not in names
+    np.testing.assert_array_equal(got.get(), np.maximum(x, 0))
+    mixed = home.asarray(RNG.normal(size=(2, 3)), "float32")
+    with_wide_bias = (home.asarray(np.ones(3), "float64"), "relu")
+    assert lamina.kernels.fused_activations.bent(mixed, *with_wide_bias) is None
+
+
+def test_while_debugging_the_operations_are_done_one_by_one(home):
+    x = home.asarray(RNG.normal(size=(3, 4)), "float32")
+    with lamina.debug_nans():
+        for _ in range(2):
+            _, names = launches(home, ops.mish, x)
+    assert "activation" not in names and "tanh" in names
+
+
+def test_nothing_is_compiled_twice(home):
+    for _ in range(3):
+        for shape in ((3, 4), (2,)):
+            ops.gelu(home.asarray(RNG.normal(size=shape), "float32"))
+    info = launching._elementwise.cache_info()
+    assert (info.misses, info.hits) == (1, 5)
+
+
+def test_numbers_that_only_python_knows_end_the_tracing():
+    for function in (lambda xp, x: x if x > 0 else -x, lambda xp, x: xp.sum(x), lambda xp, x: x[0]):
+        with pytest.raises(launching.TRACED):
+            launching.written(function, "x")
+
+
+def test_a_wrong_text_is_caught(home, monkeypatch):
+    right = tracing.Trace.done
+    monkeypatch.setattr(
+        tracing.Trace, "done",
+        lambda self, text, *a, **how: right(self, text.replace("tanh", "1.0001f * tanh"), *a, **how)
+    )  # fmt: skip
+    lamina.kernels.fused_activations._texts.cache_clear()
+    try:
+        with pytest.raises(AssertionError):
+            check(home, "tanh", (RNG.normal(size=(3, 4)),), {}, "float32")
+    finally:
+        lamina.kernels.fused_activations._texts.cache_clear()
