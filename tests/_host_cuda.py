@@ -170,6 +170,7 @@ class RawKernel:
         self.made.append(code)
         signature = re.search(rf'extern "C" __global__ void {name}\(([^)]*)\)', code)
         self._parameters = [part.strip().rpartition(" ")[0] for part in signature[1].split(",")]
+        self._named = {name: kind for kind, name in re.findall(r"typedef (.+) (\w+);", code)}
         given = ", ".join(
             f"*({kind.removesuffix(' __restrict__')}*) arguments[{i}]"
             for i, kind in enumerate(self._parameters)
@@ -184,8 +185,9 @@ class RawKernel:
             if hasattr(arg, "_values"):
                 array = arg._values
                 told = kind.replace("const ", "").partition("*")[0].strip()
+                told = self._named.get(told, told)
                 assert told == _TYPES[str(array.dtype)], f"{kind} got an array of {array.dtype}"
-                assert array.flags.c_contiguous or array.size == 1 or "step" in self._source
+                assert array.flags.c_contiguous or array.ndim == 1  # which may have a step
                 arrays.append(array)
                 values.append(ctypes.c_void_p(array.ctypes.data))
             else:

@@ -89,5 +89,77 @@ def _elementwise(text, names, half):
     )  # fmt: skip
 
 
-COMPILED = [_elementwise]
+REDUCTIONS = """
+__device__ T total(T value) {
+    __shared__ T parts[BLOCK];
+    __syncthreads();  // what was there before has been read by all
+    parts[threadIdx.x] = value;
+    for (unsigned half = BLOCK / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
+    }
+    __syncthreads();
+    return parts[0];
+}
+__device__ T largest(T value) {
+    __shared__ T parts[BLOCK];
+    __syncthreads();
+    parts[threadIdx.x] = value;
+    for (unsigned half = BLOCK / 2; half > 0; half /= 2) {
+        __syncthreads();
+        const unsigned other = threadIdx.x + half;
+        if (threadIdx.x < half && parts[other] > parts[threadIdx.x])
+            parts[threadIdx.x] = parts[other];
+    }
+    __syncthreads();
+    return parts[0];
+}
+"""
+"""Of the values of a block's threads, told to each; sums are in an order that is always the same.
+
+All threads must call them. Nothing here counts on threads running in step.
+"""
+
+MOST_BLOCKS = 2**31 - 1
+_INTEGERS = {
+    "int8": "signed char", "int16": "short", "int32": "int", "int64": "long long",
+    "uint8": "unsigned char", "uint16": "unsigned short", "uint32": "unsigned int",
+    "uint64": "unsigned long long",
+}  # fmt: skip
+
+
+def integer_type_of(array) -> str | None:
+    """What C++ calls the dtype of an array of integers; None for others."""
+    return _INTEGERS.get(str(array.dtype))
+
+
+def by_row(name, text, function, rows, columns, args, *head):
+    """Launch a kernel in which every block of threads does one row of a matrix.
+
+    Args:
+        name: by which the launch is counted.
+        text: with a function of that name, which reads ``blockIdx.x`` for the row; ``BLOCK`` is the
+            number of threads, which go over the columns in turn.
+        args: C-contiguous arrays; Python's ints and floats are ``long long`` and ``double`` there.
+        head: lines before the text: types, and what is defined.
+    """
+    threads = next((n for n in (32, 64, 128) if n >= columns), 256)
+    calls.launched(name)
+    kernel = raw(text, function, *head, f"#define BLOCK {threads}")
+    kernel((rows,), (threads,), args)
+
+
+@functools.lru_cache(maxsize=512)
+def raw(text, function, *head):
+    """The kernel ``function`` of a text after `REDUCTIONS`, compiled as those of `elementwise`."""
+    cupy = importlib.import_module("cupy")
+    return cupy.RawKernel("\n".join([*head, REDUCTIONS, text]), function)
+
+
+def contiguous(array):
+    """The array itself where it lies row after row without gaps, else a copy that does."""
+    return importlib.import_module("cupy").ascontiguousarray(array)
+
+
+COMPILED = [_elementwise, raw]
 """Where kernels are kept once they are made."""
