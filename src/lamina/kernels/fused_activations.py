@@ -21,7 +21,7 @@ ACTIVATIONS = tuple(
     relu6 selu sigmoid silu soft_shrink softplus softsign sparse_plus sparse_sigmoid squareplus tanh
     tanh_shrink threshold""".split()
 )
-"""Those that look at one element; softmax and its kin look at a row. exp alone is as fast without."""
+"""Those that look at one element; softmax and its kin look at a row. ``exp`` is one already."""
 
 _WITH_BIAS = frozenset((*ACTIVATIONS, "exponential", "linear"))
 

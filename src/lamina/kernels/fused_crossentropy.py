@@ -21,11 +21,14 @@ from lamina.kernels.launching import (
     type_of,
 )
 
-TEXT = """
+CUT = """
 __device__ T cut(T p, double low, double high) {
     return p < T(low) ? T(low) : p > T(high) ? T(high) : p;
 }
-
+"""
+FORWARD = (
+    CUT
+    + """
 extern "C" __global__ void forward(
     const T* logits, const L* y, long long columns, long long ignored, double low, double high,
     double keep, double more, T* values, T* p
@@ -60,7 +63,11 @@ extern "C" __global__ void forward(
     value = total(value);
     if (threadIdx.x == 0) values[row] = value;
 }
-
+"""
+)
+BACKWARD = (
+    CUT
+    + """
 extern "C" __global__ void backward(
     const T* p, const L* y, const T* g, const T* g_p, long long g_step, long long columns,
     long long ignored, double low, double high, double keep, double more, T* d
@@ -105,6 +112,7 @@ extern "C" __global__ void backward(
     }
 }
 """
+)
 NO_CLASS = -1
 
 
@@ -136,7 +144,7 @@ def _crossentropy(xp, y_true, logits, *, from_logits, smoothing=0.0, ignored=Non
     values = xp.empty(logits.shape[:-1], dtype=logits.dtype, device=logits.device)
     p = xp.empty(logits.shape, dtype=logits.dtype, device=logits.device)
     given = (contiguous(logits), y, *numbers, values, p)
-    by_row("softmax_crossentropy", TEXT, "forward", rows, columns, given, *head)
+    by_row("softmax_crossentropy", FORWARD, "forward", rows, columns, given, *head)
 
     def pullback(g, g_p):
         if g is None and g_p is None:
@@ -151,7 +159,9 @@ def _crossentropy(xp, y_true, logits, *, from_logits, smoothing=0.0, ignored=Non
             more.append("#define SHARES")
         d = xp.empty(p.shape, dtype=p.dtype, device=p.device)
         given = (p, y, p if g is None else g, p if g_p is None else g_p, step, *numbers, d)
-        by_row("softmax_crossentropy_back", TEXT, "backward", rows, columns, given, *head, *more)
+        by_row(
+            "softmax_crossentropy_back", BACKWARD, "backward", rows, columns, given, *head, *more
+        )
         return d
 
     return values, p, pullback

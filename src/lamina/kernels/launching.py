@@ -48,43 +48,47 @@ def type_of(*arrays) -> str | None:
 
 
 def written(function, *names) -> str:
-    """``y = function(SPACE, *names)``, element by element, as text.
+    """``y = function(SPACE, name=..., ...)``, element by element, as text.
 
     Raises:
         TRACED: where it is not to be written.
     """
     trace = Trace()
-    out = function(SPACE, *(Symbol(trace, name) for name in names))
+    out = function(SPACE, **{name: Symbol(trace, name) for name in names})
     return "\n".join([*trace.lines, f"y = {trace.operand(out)};"])
 
 
-def elementwise(name, text, **arrays):
+def elementwise(name, text, numbers=(), **arrays):
     """Launch a text from `written`: a new array in the shape that the arrays broadcast to.
 
     Args:
         name: by which the launch is counted.
-        text: of ``y`` and of the arrays' names.
+        text: of ``y`` and of the names of arrays and numbers.
+        numbers: pairs (name, number), for those that change from launch to launch.
         arrays: of the same dtype, of any layout. Half precision is computed in float32 and rounded
             once, at the end.
     """
     calls.launched(name)
     half = type_of(*arrays.values()) == "float16"
-    return _elementwise(text, tuple(arrays), half)(*arrays.values())
+    values = [number for _, number in numbers]
+    names = tuple(name for name, _ in numbers)
+    return _elementwise(text, tuple(arrays), names, half)(*arrays.values(), *values)
 
 
 @functools.lru_cache(maxsize=512)
-def _elementwise(text, names, half):
+def _elementwise(text, arrays, numbers, half):
     """The kernel of a text; compiled when it is called first, and kept on disk by CuPy."""
     body = [
         f"typedef {'float' if half else 'E'} T;",
-        *(f"const T {name} = static_cast<T>({name}_);" for name in names),
+        *(f"const T {name} = static_cast<T>({name}_);" for name in arrays + numbers),
         "T y;",
         text,
         "y_ = static_cast<E>(y);",
     ]
+    inputs = [f"E {name}_" for name in arrays] + [f"float64 {name}_" for name in numbers]
     cupy = importlib.import_module("cupy")
     return cupy.ElementwiseKernel(
-        ", ".join(f"E {name}_" for name in names), "E y_", "\n".join(body), "lamina_elementwise",
+        ", ".join(inputs), "E y_", "\n".join(body), "lamina_elementwise",
         options=OPTIONS, preamble=PREAMBLE,
     )  # fmt: skip
 
@@ -94,30 +98,32 @@ __device__ T total(T value) {
     __shared__ T parts[BLOCK];
     __syncthreads();  // what was there before has been read by all
     parts[threadIdx.x] = value;
-    for (unsigned half = BLOCK / 2; half > 0; half /= 2) {
+    for (unsigned half = BLOCK / 2; half >= WIDTH; half /= 2) {
         __syncthreads();
         if (threadIdx.x < half) parts[threadIdx.x] += parts[threadIdx.x + half];
     }
     __syncthreads();
-    return parts[0];
+    return parts[threadIdx.x % WIDTH];
 }
 __device__ T largest(T value) {
     __shared__ T parts[BLOCK];
     __syncthreads();
     parts[threadIdx.x] = value;
-    for (unsigned half = BLOCK / 2; half > 0; half /= 2) {
+    for (unsigned half = BLOCK / 2; half >= WIDTH; half /= 2) {
         __syncthreads();
         const unsigned other = threadIdx.x + half;
         if (threadIdx.x < half && parts[other] > parts[threadIdx.x])
             parts[threadIdx.x] = parts[other];
     }
     __syncthreads();
-    return parts[0];
+    return parts[threadIdx.x % WIDTH];
 }
 """
-"""Of the values of a block's threads, told to each; sums are in an order that is always the same.
+"""Sum and maximum of the values of a block's threads, in an order that is always the same.
 
-All threads must call them. Nothing here counts on threads running in step.
+The ``BLOCK`` threads stand in rows of ``WIDTH``, both powers of 2; each is told the result of its
+column, which is that of all threads where ``WIDTH`` is 1. All threads must call them, and nothing
+counts on any of them running in step.
 """
 
 MOST_BLOCKS = 2**31 - 1
@@ -138,14 +144,14 @@ def by_row(name, text, function, rows, columns, args, *head):
 
     Args:
         name: by which the launch is counted.
-        text: with a function of that name, which reads ``blockIdx.x`` for the row; ``BLOCK`` is the
-            number of threads, which go over the columns in turn.
+        text, function: C++ and the function in it, which reads ``blockIdx.x`` for the row; its
+            ``BLOCK`` threads go over the columns in turn.
         args: C-contiguous arrays; Python's ints and floats are ``long long`` and ``double`` there.
         head: lines before the text: types, and what is defined.
     """
     threads = next((n for n in (32, 64, 128) if n >= columns), 256)
     calls.launched(name)
-    kernel = raw(text, function, *head, f"#define BLOCK {threads}")
+    kernel = raw(text, function, *head, f"#define BLOCK {threads}", "#define WIDTH 1")
     kernel((rows,), (threads,), args)
 
 
