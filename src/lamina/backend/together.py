@@ -6,6 +6,7 @@ a part gets does not depend on who came first.
 """
 
 import functools
+import queue
 import threading
 
 from lamina import config
@@ -16,12 +17,16 @@ class Apart(RuntimeError):
     """Parts that should have met did not: one took another way through the network."""
 
 
+_GONE = object(), None  # what the others find, in the place of a key and a value, at a part's end
+_APART = "the parts of a batch did not meet at {!r}"
+
+
 class Together:
     """One run of ``parts`` parts.
 
     Example:
         >>> def part(i, exchange):
-        ...     totals[i] = sum(exchange("total", values[i]))
+        ...     shares[i] = exchange("share", values[i], lambda all: [v / sum(all) for v in all])
         >>> Together(2).run(part)
     """
 
@@ -29,18 +34,17 @@ class Together:
         self.parts = parts
         at_once = min(parts, config.workers())
         self._slots = threading.Semaphore(at_once) if at_once < parts else None
-        self._meeting = threading.Condition()
-        self._brought = [None] * parts  # what has come to the meeting under way
-        self._keys = []
-        self._taken = []  # what was brought to the last one
-        self._count = 0  # meetings so far
-        self._gone = False  # whether a part has ended, so that no meeting can be complete
+        self._brought = [queue.SimpleQueue() for _ in range(parts)]  # by each part, to the first
+        self._given = [queue.SimpleQueue() for _ in range(parts)]  # to each part, by the first
+        self._lock = threading.Lock()
         self._error = None
 
     def run(self, function) -> None:
-        """``function(part, exchange)`` for every part; ``exchange(key, value)`` is a meeting.
+        """``function(part, exchange)`` for every part; ``exchange(key, value, work)`` is a meeting.
 
-        It gives the values that all parts brought, in the order of the parts.
+        The first part calls ``work`` with the values that all parts brought, in the order of the
+        parts, and each part gets its own of the results. Meanwhile the others wait, or take parts
+        of what ``work`` gives to ``workers.run``.
 
         Raises:
             Apart: where the parts did not meet at the same keys, as often.
@@ -50,40 +54,44 @@ class Together:
             raise self._error
 
     def _part(self, function, part: int) -> None:
+        exchange = self._lead if part == 0 else functools.partial(self._follow, part)
         if self._slots is not None:
             self._slots.acquire()
         try:
-            function(part, functools.partial(self._exchange, part))
+            function(part, exchange)
         except BaseException as error:
-            with self._meeting:  # that others waited in vain matters less than why
+            with self._lock:  # that others waited in vain matters less than why
                 if self._error is None or isinstance(self._error, Apart):
                     self._error = error
         finally:
-            with self._meeting:
-                self._gone = True
-                self._meeting.notify_all()
+            for way in self._given[1:] if part == 0 else [self._brought[part]]:
+                way.put(_GONE)
             if self._slots is not None:
                 self._slots.release()
 
-    def _exchange(self, part: int, key, value) -> list:
-        if self._slots is not None:
-            self._slots.release()
+    def _lead(self, key, value, work):
+        brought = [(key, value), *self._waiting(lambda: [way.get() for way in self._brought[1:]])]
+        if any(other != key for other, _ in brought):
+            raise Apart(_APART.format(key))
+        with workers.helped_by(self._given[1:]):
+            own, *others = work([value for _, value in brought])
+        for way, result in zip(self._given[1:], others, strict=True):
+            way.put((key, result))
+        return own
+
+    def _follow(self, part: int, key, value, work):
+        self._brought[part].put((key, value))
+        other, result = self._waiting(lambda: workers.serve(self._given[part]))
+        if other != key:
+            raise Apart(_APART.format(key))
+        return result
+
+    def _waiting(self, wait):
+        """What ``wait`` gives, while which another part may compute."""
+        if self._slots is None:
+            return wait()
+        self._slots.release()
         try:
-            with self._meeting:
-                self._brought[part] = value
-                self._keys.append(key)
-                now = self._count
-                if len(self._keys) == self.parts and all(k == key for k in self._keys):
-                    self._taken, self._brought = self._brought, [None] * self.parts
-                    self._keys = []
-                    self._count += 1
-                    self._meeting.notify_all()
-                while self._count == now:
-                    if self._gone or len(self._keys) == self.parts:
-                        self._meeting.notify_all()
-                        raise Apart(f"the parts of a batch did not meet at {key!r}")
-                    self._meeting.wait()
-                return self._taken
+            return wait()
         finally:
-            if self._slots is not None:
-                self._slots.acquire()
+            self._slots.acquire()

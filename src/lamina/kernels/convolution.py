@@ -63,7 +63,7 @@ def conv_max_pool(
     win = read_by(win, frozen(pool_size), frozen(pool_strides), pool_padding)
     pooling = {"pool_size": pool_size, "strides": pool_strides, "padding": pool_padding,
                "data_format": "channels_last"}  # fmt: skip
-    out, back = _convolved(last(x, data_format), w, win, groups, finisher(None, "linear"))
+    out, back = _convolved(last(x, data_format), w, win, groups)
     out, unpool = max_pool(xp, (any(needs[:2]),), out, **pooling)
     finisher(bias, "linear")(out)(out)
 
@@ -183,7 +183,7 @@ def finisher(bias, activation):
 # ---- products -----------------------------------------------------------------------------------
 
 
-def _convolved(x, w, win, groups, finisher):
+def _convolved(x, w, win, groups, finisher=None):
     """The windows on x (channels last) summed and finished, and what gives the gradients."""
     if groups == 1:
         return _gathered(x, w, win, finisher)
@@ -191,7 +191,8 @@ def _convolved(x, w, win, groups, finisher):
         each = w.reshape(*win.size, groups, w.shape[-1] // groups)
         return depthwise_parts(x, each, win, finisher)
     out, back = _in_groups(x, w, win, groups)
-    finisher(out)(out)
+    if finisher:
+        finisher(out)(out)
     return out, back
 
 

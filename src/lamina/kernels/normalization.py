@@ -18,7 +18,7 @@ from lamina.kernels.constants import ones
 from lamina.ops._op import kernel
 
 _WIDE = 512  # columns up to which samples are put side by side
-_BLOCK = 1 << 17  # numbers that are worked on together
+_BLOCK = 1 << 18  # numbers that are worked on together
 _SHARED = 1 << 20  # numbers from which on threads share the blocks
 _KINDS = "fd"  # the floats that NumPy computes in
 
@@ -48,7 +48,9 @@ class _Lanes:
 
     def spread(self, vector):
         """For each block, a number per channel in the shape that spreads over it."""
-        wide = np.tile(vector, self._copies)
+        wide = np.empty((self._copies, self.channels), vector.dtype)
+        wide[...] = vector
+        wide = wide.reshape(-1)
         if self._last:
             return [wide] * len(self.blocks)
         return [wide[block, None] for block in self.blocks]
@@ -60,7 +62,9 @@ class _Lanes:
 
     def sums(self, block):
         """Sums of a block along its rows, or columns."""
-        return np.add.reduce(block, 0 if self._last else 1)
+        if self._last:
+            return ones(len(block), block.dtype).dot(block)
+        return np.add.reduce(block, 1)
 
     def dots(self, one, other):
         """Sums of products of two blocks."""
@@ -92,84 +96,138 @@ def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon, exchange):
         return portable.batch_normalization(
             xp, needs, x, gamma, beta, axis=axis, epsilon=epsilon, exchange=exchange
         )
-    lanes = _Lanes(x, axis)
-    rows = x.reshape(lanes.shape)
-    out = np.empty_like(rows)
-    own = lanes.totals(lanes.each(lambda i, b: lanes.sums(rows[b]))) / lanes.count
-    owns = lanes.spread(own)
+    together = exchange or _alone
 
-    def centre(i, block):
-        centred = np.subtract(rows[block], owns[i], out=out[block])
-        return lanes.dots(centred, centred)
+    def normalized(xs):
+        return _normalized(needs, xs, gamma, beta, axis, epsilon)
 
-    squares = lanes.totals(lanes.each(centre))
-    n, mean, shift = lanes.count, own, beta
-    if exchange is not None:
-        n, mean, squares = _joined(exchange("moments", (n, own, squares)))
-    variance = squares / n
+    out, mean, variance, back = together("moments", x, normalized)
+    return (out, mean, variance), lambda gradients: together("gradients", gradients, back)
+
+
+def _alone(key, value, work):
+    """``exchange`` for a batch that is its own only shard."""
+    return work([value])[0]
+
+
+def _normalized(needs, xs, gamma, beta, axis, epsilon):
+    """For each shard of a batch: (out, mean, variance, the pullback of all shards).
+
+    They are worked on in turn, small ones by one thread: with a thread for each, these short calls,
+    every one of which gives the interpreter away and must get it back, took thrice as long.
+    """
+    shards = [_Shard(x, axis) for x in xs]
+    n = sum(shard.count for shard in shards)
+    mean = _sum([shard.sums() for shard in shards]) / n
+    outs = [np.empty_like(shard.rows) for shard in shards]
+    squares = [shard.centre(out, mean) for shard, out in zip(shards, outs)]
+    variance = _sum(squares) / n
     inverse = 1.0 / np.sqrt(variance + epsilon)
     factor = inverse if gamma is None else gamma * inverse
-    if exchange is not None:  # so far the shard's own mean was taken off
-        shift = (own - mean) * factor
-        shift = shift if beta is None else shift + beta
-    factors = lanes.spread(factor)
-    shifts = None if shift is None else lanes.spread(shift)
+    for shard, out in zip(shards, outs):
+        shard.scale(out, factor, beta)
 
-    def scale(i, block):
-        part = out[block]
-        part *= factors[i]
-        if shifts is not None:
-            part += shifts[i]
+    def back(gradients):
+        gs, of_mean, of_variance = zip(*gradients)
+        gs = [shard.matrix(g) for shard, g in zip(shards, gs)]
+        dxs = [np.empty_like(g) for g in gs]
+        sums, dots = zip(*[shard.gather(g, dx, mean) for shard, g, dx in zip(shards, gs, dxs)])
+        if needs[0]:
+            level, slope = _sum(sums) / -n, _sum(dots) * (inverse * inverse / -n)
+            for shard, g, dx in zip(shards, gs, dxs):
+                shard.combine(g, dx, slope, level, factor)
+            for given, power in ((of_mean, 0), (of_variance, 1)):  # hardly ever asked for
+                given = [g for g in given if g is not None]
+                if given:
+                    rise = _sum(given) * ((1.0 + power) / n)
+                    for shard, dx in zip(shards, dxs):
+                        shard.lift(dx, mean, power, rise)
+        return [
+            (
+                dx.reshape(x.shape) if needs[0] else None,
+                slope * inverse if needs[1] else None,
+                level if needs[2] else None,
+            )
+            for x, dx, slope, level in zip(xs, dxs, dots, sums)
+        ]
 
-    lanes.each(scale)
+    return [(out.reshape(x.shape), mean, variance, back) for x, out in zip(xs, outs)]
 
-    def pullback(gradients):
-        g, g_mean, g_variance = gradients
-        g = np.zeros_like(rows) if g is None else g.reshape(lanes.shape)
-        dx = np.empty_like(rows)
-        means = lanes.spread(mean)
 
-        def gather(i, block):
+class _Shard:
+    """A shard of a batch, seen as a matrix, and the passes over its blocks."""
+
+    def __init__(self, x, axis):
+        self._lanes = lanes = _Lanes(x, axis)
+        self.count = lanes.count
+        self.rows = x.reshape(lanes.shape)
+
+    def matrix(self, g):
+        return np.zeros_like(self.rows) if g is None else g.reshape(self.rows.shape)
+
+    def sums(self):
+        """Of each channel."""
+        lanes, rows = self._lanes, self.rows
+        return lanes.totals(lanes.each(lambda i, block: lanes.sums(rows[block])))
+
+    def centre(self, out, mean):
+        """Into ``out`` what lies over the mean; the sums of its squares."""
+        lanes, rows, means = self._lanes, self.rows, self._lanes.spread(mean)
+
+        def run(i, block):
+            centred = np.subtract(rows[block], means[i], out=out[block])
+            return lanes.dots(centred, centred)
+
+        return lanes.totals(lanes.each(run))
+
+    def scale(self, out, factor, shift):
+        lanes = self._lanes
+        factors, shifts = lanes.spread(factor), None if shift is None else lanes.spread(shift)
+
+        def run(i, block):
+            part = out[block]
+            part *= factors[i]
+            if shifts is not None:
+                part += shifts[i]
+
+        lanes.each(run)
+
+    def gather(self, g, dx, mean):
+        """(sums of g, sums of g times what lies over the mean), which goes into ``dx``."""
+        lanes, rows, means = self._lanes, self.rows, self._lanes.spread(mean)
+
+        def run(i, block):
             centred = np.subtract(rows[block], means[i], out=dx[block])
             return lanes.sums(g[block]), lanes.dots(g[block], centred)
 
-        sums, dots = zip(*lanes.each(gather), strict=True)
-        d_beta, slope = lanes.totals(sums), lanes.totals(dots)
-        d_gamma = slope * inverse if needs[1] else None
-        if needs[0]:
-            level = d_beta
-            if exchange is not None:
-                level, slope = map(sum, zip(*exchange("gradients", (level, slope)), strict=True))
-            level = level / -n
-            slope = slope * (inverse * inverse / -n)
-            levels, slopes = lanes.spread(level), lanes.spread(slope)
+        sums, dots = zip(*lanes.each(run), strict=True)
+        return lanes.totals(sums), lanes.totals(dots)
 
-            def combine(i, block):
-                part = dx[block]
-                part *= slopes[i]
-                part += levels[i]
-                part += g[block]
-                part *= factors[i]
+    def combine(self, g, dx, slope, level, factor):
+        """``(dx * slope + level + g) * factor``."""
+        lanes = self._lanes
+        slopes, levels, factors = map(lanes.spread, (slope, level, factor))
 
-            lanes.each(combine)
-            for given, power in ((g_mean, 0), (g_variance, 1)):  # hardly ever asked for
-                if given is not None:
-                    rises = lanes.spread(given * ((1.0 + power) / n))
-                    for i, block in enumerate(lanes.blocks):
-                        dx[block] += (rows[block] - means[i]) ** power * rises[i]
-        return (dx.reshape(x.shape) if needs[0] else None), d_gamma, d_beta if needs[2] else None
+        def run(i, block):
+            part = dx[block]
+            part *= slopes[i]
+            part += levels[i]
+            part += g[block]
+            part *= factors[i]
 
-    return (out.reshape(x.shape), mean, variance), pullback
+        lanes.each(run)
+
+    def lift(self, dx, mean, power, rise):
+        """Add ``(x - mean) ** power * rise``."""
+        lanes, rows = self._lanes, self.rows
+        means, rises = map(lanes.spread, (mean, rise))
+        for i, block in enumerate(lanes.blocks):
+            dx[block] += (rows[block] - means[i]) ** power * rises[i]
 
 
-def _joined(shards):
-    """(n, mean, sum of squares around it) of all shards together.
-
-    Chan, Golub, LeVeque, "Algorithms for computing the sample variance", 1983, equation 2.1.
-    """
-    n = sum(count for count, _, _ in shards)
-    mean = sum(count / n * own for count, own, _ in shards)
-    return n, mean, sum(squares + count * (own - mean) ** 2 for count, own, squares in shards)
+def _sum(arrays):
+    """Of a few small arrays, in order."""
+    return functools.reduce(np.add, arrays)
 
 
 @kernel("standardize", "numpy")

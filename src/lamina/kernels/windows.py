@@ -51,7 +51,7 @@ def part_seen(block, x, win):
     if first >= 0 and end <= win.image[0] and _on_image(win):
         return x[:, first:end]
     out = np.zeros((len(x), end - first, *win.reach[1:], x.shape[-1]), x.dtype)
-    inside, on_image = overlap(block, win)
+    inside, on_image = overlap(first, end, win)
     out[inside] = x[on_image]
     return out
 
@@ -83,9 +83,14 @@ def span(block, win):
     return first, first + length
 
 
-def overlap(block, win):
-    """Where the image and the part that a block sees meet: slices of the part, of the image."""
-    spans = [span(block, win), *[(-b, r - b) for b, r in zip(win.before[1:], win.reach[1:])]]
+@functools.lru_cache(maxsize=256)
+def overlap(first, end, win):
+    """Where the image and the part of it from row ``first`` to ``end`` meet, the borders counted.
+
+    Returns:
+        slices of the part, and slices of the image.
+    """
+    spans = [(first, end), *[(-b, r - b) for b, r in zip(win.before[1:], win.reach[1:])]]
     inside, on_image = [], []
     for (first, end), n in zip(spans, win.image):
         start = max(first, 0)

@@ -18,6 +18,16 @@ from lamina.layers._options import whole_number
 from lamina.losses import check_labels, prepare, wants_integers
 
 
+def is_accepted(model, x) -> bool:
+    """Whether x is a batch as the model has it, and like the last that was found right."""
+    return (
+        model.built
+        and getattr(x, "shape", ())[1:] == model._accepted
+        and is_ready(x, model.input_dtype, model.backend)
+        and len(x) > 0
+    )
+
+
 class Feed:
     """Converts and checks data for a model.
 
@@ -59,24 +69,12 @@ class Feed:
 
     def batch(self, x, y=None, weights=None, classes=None) -> list:
         """One batch, converted and checked."""
-        if self._only_x and self._is_ready(x):
-            return [x, None, None]
         with self.model.provisional():
             arrays = self.arrays(x, y, weights, classes)
             return [
                 None if array is None else self.convert(array, name, dtype, 0)
                 for array, name, dtype in zip(arrays, NAMES, self._dtypes(), strict=True)
             ]
-
-    def _is_ready(self, x) -> bool:
-        """Whether x is a batch as the model has it, and like the last that was found right."""
-        model = self.model
-        return (
-            model.built
-            and getattr(x, "shape", ())[1:] == model._accepted
-            and is_ready(x, model.input_dtype, self.place)
-            and len(x) > 0
-        )
 
     def arrays(self, x, y, weights, classes=None) -> tuple:
         """x, y and weights as arrays of some backend, their shapes checked; the model built."""

@@ -2,7 +2,7 @@
 
 from lamina import backend
 from lamina.autograd import no_grad
-from lamina.models.feeding import Feed
+from lamina.models.feeding import Feed, is_accepted
 
 
 class OnBatch:
@@ -38,7 +38,8 @@ class OnBatch:
 
     def predict_on_batch(self, x):
         """The outputs for one batch, as a NumPy array."""
-        x, _, _ = Feed(self, None, only_x=True).batch(x)
+        if not is_accepted(self, x):
+            x, _, _ = Feed(self, None, only_x=True).batch(x)
         with self.backend.scope(), no_grad():
             outputs = self._outputs(x)
             with backend.allow_sync():
