@@ -44,6 +44,12 @@ def _texts(activation, options, biased):
     return written(forward, *names), written(back, "g", *names)
 
 
+def _bends(activation, *arrays) -> bool:
+    """Whether an activation of arrays of such dtypes may be fused."""
+    kind = type_of(*[array for array in arrays if array is not None])
+    return activation in _WITH_BIAS and kind is not None
+
+
 def bent(z, bias, activation, **options):
     """(``activation(z + bias)``, its pullback to z), or None where that is not to be fused.
 
@@ -54,7 +60,7 @@ def bent(z, bias, activation, **options):
         options: of that op.
     """
     arrays = {"z": z} if bias is None else {"z": z, "b": bias}
-    if activation not in _WITH_BIAS or type_of(*arrays.values()) is None:
+    if not _bends(activation, *arrays.values()):
         return None
     if activation == "linear":
         return (z if bias is None else z + bias), lambda g: g
@@ -83,7 +89,7 @@ for _name in ACTIVATIONS:
 @fused("dense")
 def dense(xp, needs, x, w, bias, *, activation):
     """With g the gradient before the activation: dx = g @ w.T, dw = x.T @ g, db = sum(g)."""
-    if x.ndim == 1 or type_of(x, w) is None:
+    if x.ndim == 1 or not _bends(activation, x, w, bias):
         return NotImplemented
     rows = x if x.ndim == 2 else xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
     done = bent(xp.matmul(rows, w), bias, activation)
@@ -107,7 +113,7 @@ def _convolution(name):
     @fused(name)
     def convolution(xp, needs, x, w, bias, *, activation, data_format, **options):
         """The portable kernel's sums, then bias and activation."""
-        if activation not in _WITH_BIAS or type_of(x, w) is None:
+        if not _bends(activation, x, w, bias):
             return NotImplemented
         options = {**options, "data_format": data_format, "activation": "linear"}
         sums, sums_back = portable(xp, (*needs[:2], False), x, w, None, **options)
