@@ -110,7 +110,7 @@ ODD = np.array([-np.inf, -1e30, -200.0, -10.0, -1.0, -0.0, 0.0, 1e-30, 1.0, 10.0
 ALONE = [name for name in FUSED if OPS[name].arrays == ("x",) and len(OPS[name].options) < 2]
 
 
-@pytest.mark.parametrize("name", [n for n in ALONE if n not in lamina.ops.softmaxes.__dict__])
+@pytest.mark.parametrize("name", [n for n in ALONE if "softmax" not in n])
 def test_activations_of_the_largest_numbers_and_of_nan(home, name):
     x = np.concatenate([ODD, [np.nan]])
     made = OPS[name]
@@ -211,6 +211,30 @@ def in_dtypes(cases):
 @pytest.mark.parametrize(("case", "dtype"), in_dtypes(crossentropies()))
 def test_crossentropy_equals_its_definition(home, case, dtype):
     assert {"softmax_crossentropy", "softmax_crossentropy_back"} <= {*check(home, *case, dtype)}
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 31), (2, 3, 257), (5,), (2, 10_000)])
+def test_softmax_equals_its_definition(home, name, shape):
+    x = 30 * RNG.normal(size=shape)
+    for dtype in ("float64", "float32") if x.size >= 1000 else ("float64",):
+        assert {name, f"{name}_back"} <= {*check(home, name, (x,), {}, dtype)}
+    x.flat[0] = np.inf
+    assert np.isnan(getattr(ops, name)(home.asarray(x)).get()).reshape(-1)[0]
+
+
+def test_softmax_over_another_axis_is_left_to_the_portable_kernel(home):
+    assert "softmax" not in check(
+        home, "softmax", (RNG.normal(size=(3, 4)),), {"axis": 0}, "float64"
+    )
+
+
+def test_a_dense_layer_may_end_in_a_softmax(home):
+    x, w, b = (home.asarray(RNG.normal(size=s), "float32") for s in ((5, 3), (3, 4), (4,)))
+    layer = functools.partial(ops.dense, activation="softmax")
+    forward, back = forward_and_back(home, layer, x, w, b)
+    assert forward == ["matmul", "__add__", "softmax"]
+    assert back == ["matmul", "matmul", "softmax_back", "sum"]
 
 
 def test_an_empty_batch_has_no_crossentropy(home):
@@ -414,10 +438,15 @@ def test_a_network_trains_as_on_numpy_in_few_launches(fake_cupy, home, by_batch)
         losses = [model.train_on_batch(x[k:], y[k:]) for k in range(4)]
         with backends.calls.counting(model.backend, names.append):
             losses.append(model.train_on_batch(x, y))
-        return losses, model.predict_on_batch(x)
+        with backends.calls.counting(model.backend, used.append):
+            outputs = model.predict_on_batch(x)
+        return losses, outputs
 
-    names = []
-    for ours, theirs in zip(trained("cupy"), trained("numpy"), strict=True):
+    names, used = [], []
+    results = [trained("cupy")]
+    assert (used.count("activation"), used.count("softmax")) == (2, 1)
+    results.append(trained("numpy"))
+    for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
     for name, count in (
         ("activation", 2), ("activation_back", 2), ("normalization", 1), ("normalization_back", 1),

@@ -24,6 +24,7 @@ CASES = (
     ("mish", (_normal(4096, 1024),), {}),
     ("dense", (_normal(256, 512), _normal(512, 512), _normal(512)), {"activation": "selu"}),
     ("conv", (_normal(64, 28, 28, 8), _normal(3, 3, 8, 32), _normal(32)), {"activation": "relu"}),
+    ("softmax", (_normal(4096, 1024),), {}),
     ("softmax_crossentropy", (_labels(256, 10), _normal(256, 10)), {}),
     ("softmax_crossentropy", (_labels(2048, 8192), _normal(2048, 8192)), {}),
     ("layer_normalization", (_normal(4096, 512), _normal(512), _normal(512)), {}),

@@ -13,7 +13,7 @@ import math
 from lamina import ops
 from lamina.autograd import Tensor, sweep, vertex_of
 from lamina.autograd._tape import recording
-from lamina.kernels import convolution_portable
+from lamina.kernels import convolution_portable, fused_softmax
 from lamina.kernels.launching import TRACED, elementwise, fused, type_of, written
 
 ACTIVATIONS = tuple(
@@ -86,16 +86,23 @@ for _name in ACTIVATIONS:
     _register(_name)
 
 
+_BY_ROW = {name: getattr(fused_softmax, name) for name in ("log_softmax", "softmax")}
+
+
 @fused("dense")
 def dense(xp, needs, x, w, bias, *, activation):
     """With g the gradient before the activation: dx = g @ w.T, dw = x.T @ g, db = sum(g)."""
-    if x.ndim == 1 or not _bends(activation, x, w, bias):
+    by_row = _BY_ROW.get(activation)
+    before = activation if by_row is None else "linear"
+    if x.ndim == 1 or not _bends(before, x, w, bias):
         return NotImplemented
     rows = x if x.ndim == 2 else xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-    done = bent(xp.matmul(rows, w), bias, activation)
-    if done is None:
+    done = bent(xp.matmul(rows, w), bias, before)
+    if done is not None and by_row is not None:
+        done = by_row(xp, (True,), done[0], axis=-1)
+    if done is None or done is NotImplemented:
         return NotImplemented
-    out, back = done
+    out, back = done if by_row is None else (done[0], lambda g: done[1](g)[0])
     needs_x, needs_w, needs_bias = needs
 
     def pullback(g):
