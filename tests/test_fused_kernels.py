@@ -341,7 +341,7 @@ def normalizations():
         x, gamma, beta = (RNG.normal(size=s) for s in ((rows, columns), columns, columns))
         yield "layer_normalization", (x + 1, gamma, beta), {"epsilon": 1e-2}
         yield "rms_normalization", (x, gamma), {"epsilon": 1e-2}
-    for shape, axis in (((1, 3), -1), ((301, 35), -1), ((9, 5, 4, 3), -1), ((3, 2, 50, 41), 1)):
+    for shape, axis in (((1, 3), -1), ((301, 35), -1), ((9, 15, 8, 3), -1), ((3, 2, 50, 41), 1)):
         x, gamma, beta = (RNG.normal(size=s) for s in (shape, shape[axis], shape[axis]))
         yield "batch_normalization", (100 + 9 * x, gamma, beta), {"axis": axis}
     x = RNG.normal(size=(4, 3, 5))
@@ -450,7 +450,7 @@ def test_a_network_trains_as_on_numpy_in_few_launches(fake_cupy, home, by_batch)
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
     for name, count in (
         ("activation", 2), ("activation_back", 2), ("normalization", 1), ("normalization_back", 1),
-        ("batch_moments", by_batch * 2), ("standardize", by_batch), ("batch_back", by_batch),
+        ("batch_moments", by_batch), ("standardize", by_batch), ("batch_back", by_batch),
         ("softmax_crossentropy", not by_batch), ("softmax_crossentropy_back", not by_batch),
         ("update", 1),
     ):  # fmt: skip

@@ -191,7 +191,8 @@ class _Columns:
         self.columns, self.inner = shape[axis], math.prod(shape[axis + 1 :])
         self.rows = math.prod(shape) // self.columns
         last = self.inner == 1
-        self.width = 32 if last else 1
+        # neighbouring threads read neighbouring numbers, along a row or down a column
+        self.width = next((n for n in (1, 2, 4, 8, 16) if n >= self.columns), 32) if last else 1
         self.tiles = -(-self.columns // self.width)
         most = -(-self.rows // (THREADS // self.width * _SHORT))
         self.each = -(-self.rows // max(1, min(most, _BLOCKS // self.tiles)))

@@ -12,10 +12,8 @@ import importlib
 
 from lamina import backend
 from lamina.backend import calls
+from lamina.kernels.launching import OPTIONS
 from lamina.kernels.tracing import PREAMBLE, SPACE, Symbol, Trace
-
-OPTIONS = ("--fmad=false",)
-"""To the compiler: a product and a sum are not made one, since the definition rounds both."""
 
 _DTYPES = ("float16", "float32", "float64")
 
