@@ -137,6 +137,26 @@ def set_workers():
     lamina.config.set_workers(before)
 
 
+@pytest.mark.parametrize("means", [(0.0, 1.0), (1e3, 0.0), (-1e3, 2e2), (1e-4, 0.0)])
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_means_far_from_zero_cost_batch_normalization_no_digits(means, axis):
+    """In float32 the difference of the mean square and the square of a mean of 1000 is noise."""
+    means, scale = np.array(means), 1e-4 if 1e-4 in means else 1.0
+    x = (means + scale * RNG.normal(size=(64, 9, 2))).astype("float32")
+    g = RNG.normal(size=x.shape).astype("float32")
+    wide = x.astype("float64")
+    root = np.sqrt(wide.var((0, 1)) + 1e-12)
+    w = (wide - wide.mean((0, 1))) / root
+    dx = (g - g.mean((0, 1)) - w * (g * w).mean((0, 1))) / root
+    layer = layers.BatchNormalization(axis=axis, epsilon=1e-12)
+    given, gradient = (np.ascontiguousarray(np.moveaxis(a, -1, axis)) for a in (x, g))
+    out, found, (d_gamma, d_beta) = gradients_of(layer, given, gradient, training=True)
+    np.testing.assert_allclose(np.moveaxis(out, axis, -1), w, atol=3e-4)
+    np.testing.assert_allclose(np.moveaxis(found, axis, -1) * root, dx * root, atol=3e-4)
+    np.testing.assert_allclose(d_gamma, (g * w).sum((0, 1)), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(d_beta, g.sum((0, 1)), rtol=1e-5, atol=1e-4)
+
+
 def test_large_batches_are_worked_through_in_blocks(set_workers):
     """More than one block, shared by threads, side by side and channels first."""
     x = (5 + RNG.normal(size=(70, 30, 32, 16))).astype("float32")

@@ -20,6 +20,7 @@ from lamina.ops._op import kernel
 _WIDE = 512  # columns up to which samples are put side by side
 _BLOCK = 1 << 18  # numbers that are worked on together
 _SHARED = 1 << 20  # numbers from which on threads share the blocks
+_NEAR = 8.0  # times the variance that the square of a mean may be, for sums as they are
 _KINDS = "fd"  # the floats that NumPy computes in
 
 
@@ -57,7 +58,10 @@ class _Lanes:
 
     def totals(self, parts):
         """One sum per channel, from those of the blocks."""
-        whole = np.add.reduce(parts, 0) if self._last else np.concatenate(parts)
+        if len(parts) == 1:
+            (whole,) = parts
+        else:
+            whole = np.add.reduce(parts, 0) if self._last else np.concatenate(parts)
         return np.add.reduce(whole.reshape(self._copies, self.channels), 0)
 
     def sums(self, block):
@@ -115,114 +119,121 @@ def _normalized(needs, xs, gamma, beta, axis, epsilon):
 
     They are worked on in turn, small ones by one thread: with a thread for each, these short calls,
     every one of which gives the interpreter away and must get it back, took thrice as long.
+
+    Numbers are taken as they are, a pass less each way, where that loses no digits: where no mean
+    is more than a few standard deviations from 0. Otherwise they are taken from the mean on.
     """
     shards = [_Shard(x, axis) for x in xs]
     n = sum(shard.count for shard in shards)
-    mean = _sum([shard.sums() for shard in shards]) / n
-    outs = [np.empty_like(shard.rows) for shard in shards]
-    squares = [shard.centre(out, mean) for shard, out in zip(shards, outs)]
-    variance = _sum(squares) / n
+    mean, squares = _moments(shards, n)
+    off = mean  # the mean as the shards see it
+    with workers.quiet():
+        variance = squares - off * off
+        near = off * off <= _NEAR * variance
+    if not near.all():
+        for shard in shards:
+            shard.start_from(mean)
+        off, squares = _moments(shards, n)
+        mean, variance = mean + off, np.maximum(squares - off * off, 0.0)
     inverse = 1.0 / np.sqrt(variance + epsilon)
     factor = inverse if gamma is None else gamma * inverse
-    for shard, out in zip(shards, outs):
-        shard.scale(out, factor, beta)
+    shift = -off * factor if beta is None else beta - off * factor
+    outs = [shard.scaled(factor, shift) for shard in shards]
 
     def back(gradients):
         gs, of_mean, of_variance = zip(*gradients)
         gs = [shard.matrix(g) for shard, g in zip(shards, gs)]
-        dxs = [np.empty_like(g) for g in gs]
-        sums, dots = zip(*[shard.gather(g, dx, mean) for shard, g, dx in zip(shards, gs, dxs)])
-        if needs[0]:
-            level, slope = _sum(sums) / -n, _sum(dots) * (inverse * inverse / -n)
-            for shard, g, dx in zip(shards, gs, dxs):
-                shard.combine(g, dx, slope, level, factor)
-            for given, power in ((of_mean, 0), (of_variance, 1)):  # hardly ever asked for
-                given = [g for g in given if g is not None]
-                if given:
-                    rise = _sum(given) * ((1.0 + power) / n)
-                    for shard, dx in zip(shards, dxs):
-                        shard.lift(dx, mean, power, rise)
-        return [
-            (
-                dx.reshape(x.shape) if needs[0] else None,
-                slope * inverse if needs[1] else None,
-                level if needs[2] else None,
-            )
-            for x, dx, slope, level in zip(xs, dxs, dots, sums)
-        ]
+        sums = [shard.sums(g) for shard, g in zip(shards, gs)]
+        dots = [shard.dots(g) - off * total for shard, g, total in zip(shards, gs, sums)]
+        dxs = [None] * len(xs)
+        if needs[0]:  # g * factor + distance * slope + level
+            slope = _sum(dots) * (inverse * inverse * factor / -n) + _given(of_variance) * (2.0 / n)
+            level = _sum(sums) * (factor / -n) + _given(of_mean) * (1.0 / n) - off * slope
+            dxs = [shard.combined(g, factor, slope, level) for shard, g in zip(shards, gs)]
+        d_gammas = [dot * inverse if needs[1] else None for dot in dots]
+        d_betas = [total if needs[2] else None for total in sums]
+        return list(zip(dxs, d_gammas, d_betas))
 
-    return [(out.reshape(x.shape), mean, variance, back) for x, out in zip(xs, outs)]
+    return [(out, mean, variance, back) for out in outs]
+
+
+def _moments(shards, n):
+    """The means of the numbers and of their squares, by channel."""
+    return [_sum(found) / n for found in zip(*[shard.moments() for shard in shards])]
 
 
 class _Shard:
     """A shard of a batch, seen as a matrix, and the passes over its blocks."""
 
     def __init__(self, x, axis):
+        self._shape = x.shape
         self._lanes = lanes = _Lanes(x, axis)
+        self._starts = None
         self.count = lanes.count
         self.rows = x.reshape(lanes.shape)
 
+    def start_from(self, mean):
+        """From now on take numbers by their distance from ``mean``, by channel."""
+        self._starts = self._lanes.spread(mean)
+
+    def _seen(self, i, block):
+        rows = self.rows[block]
+        return rows if self._starts is None else rows - self._starts[i]
+
     def matrix(self, g):
+        """A gradient as the shard is seen; None stands for zeros."""
         return np.zeros_like(self.rows) if g is None else g.reshape(self.rows.shape)
 
-    def sums(self):
-        """Of each channel."""
-        lanes, rows = self._lanes, self.rows
-        return lanes.totals(lanes.each(lambda i, block: lanes.sums(rows[block])))
-
-    def centre(self, out, mean):
-        """Into ``out`` what lies over the mean; the sums of its squares."""
-        lanes, rows, means = self._lanes, self.rows, self._lanes.spread(mean)
-
-        def run(i, block):
-            centred = np.subtract(rows[block], means[i], out=out[block])
-            return lanes.dots(centred, centred)
-
-        return lanes.totals(lanes.each(run))
-
-    def scale(self, out, factor, shift):
+    def sums(self, g):
         lanes = self._lanes
-        factors, shifts = lanes.spread(factor), None if shift is None else lanes.spread(shift)
+        return lanes.totals(lanes.each(lambda i, block: lanes.sums(g[block])))
+
+    def dots(self, g):
+        """Sums of the numbers times ``g``."""
+        lanes = self._lanes
+        return lanes.totals(lanes.each(lambda i, b: lanes.dots(g[b], self._seen(i, b))))
+
+    def moments(self):
+        """(sums of the numbers, sums of their squares)."""
+        lanes = self._lanes
 
         def run(i, block):
-            part = out[block]
-            part *= factors[i]
-            if shifts is not None:
-                part += shifts[i]
+            seen = self._seen(i, block)
+            return lanes.sums(seen), lanes.dots(seen, seen)
+
+        sums, squares = zip(*lanes.each(run))
+        return lanes.totals(sums), lanes.totals(squares)
+
+    def scaled(self, factor, shift):
+        """``numbers * factor + shift``."""
+        lanes, out = self._lanes, np.empty_like(self.rows)
+        factors, shifts = lanes.spread(factor), lanes.spread(shift)
+
+        def run(i, block):
+            part = np.multiply(self._seen(i, block), factors[i], out=out[block])
+            part += shifts[i]
 
         lanes.each(run)
+        return out.reshape(self._shape)
 
-    def gather(self, g, dx, mean):
-        """(sums of g, sums of g times what lies over the mean), which goes into ``dx``."""
-        lanes, rows, means = self._lanes, self.rows, self._lanes.spread(mean)
-
-        def run(i, block):
-            centred = np.subtract(rows[block], means[i], out=dx[block])
-            return lanes.sums(g[block]), lanes.dots(g[block], centred)
-
-        sums, dots = zip(*lanes.each(run), strict=True)
-        return lanes.totals(sums), lanes.totals(dots)
-
-    def combine(self, g, dx, slope, level, factor):
-        """``(dx * slope + level + g) * factor``."""
-        lanes = self._lanes
-        slopes, levels, factors = map(lanes.spread, (slope, level, factor))
+    def combined(self, g, factor, slope, level):
+        """``g * factor + numbers * slope + level``."""
+        lanes, dx = self._lanes, np.empty_like(self.rows)
+        factors, slopes, levels = map(lanes.spread, (factor, slope, level))
 
         def run(i, block):
-            part = dx[block]
-            part *= slopes[i]
+            part = np.multiply(self._seen(i, block), slopes[i], out=dx[block])
             part += levels[i]
-            part += g[block]
-            part *= factors[i]
+            part += g[block] * factors[i]
 
         lanes.each(run)
+        return dx.reshape(self._shape)
 
-    def lift(self, dx, mean, power, rise):
-        """Add ``(x - mean) ** power * rise``."""
-        lanes, rows = self._lanes, self.rows
-        means, rises = map(lanes.spread, (mean, rise))
-        for i, block in enumerate(lanes.blocks):
-            dx[block] += (rows[block] - means[i]) ** power * rises[i]
+
+def _given(gradients):
+    """The sum of those that are not None; 0 where none is."""
+    found = [g for g in gradients if g is not None]
+    return _sum(found) if found else 0.0
 
 
 def _sum(arrays):
