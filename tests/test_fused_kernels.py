@@ -184,6 +184,9 @@ def crossentropies():
         dense = test_kernels.probabilities(rows, columns)
         smoothed = {"from_logits": True, "label_smoothing": 0.1}
         yield "categorical_crossentropy", (dense, logits), smoothed
+        outputs = 2 * test_kernels.probabilities(rows, columns)
+        yield "sparse_categorical_crossentropy", (labels, outputs), {}
+        yield "categorical_crossentropy", (dense, outputs), {"label_smoothing": 0.1}
     logits = RNG.normal(size=(3, 2, 5))
     labels = RNG.integers(0, 5, (3, 2))
     yield "softmax_crossentropy", (labels, 1e4 * logits), {}
@@ -195,6 +198,8 @@ def crossentropies():
     )
     ignoring = {"from_logits": True, "ignore_class": 2}
     yield "sparse_categorical_crossentropy", (np.full((3, 2), 2), logits), ignoring
+    some, outputs = {"ignore_class": 2}, test_kernels.probabilities(3, 2, 5)
+    yield "sparse_categorical_crossentropy", (labels[..., None], outputs), some
     yield "sparse_categorical_crossentropy", (np.array(3), logits[0, 0]), {"from_logits": True}
 
 
@@ -210,7 +215,13 @@ def in_dtypes(cases):
 
 @pytest.mark.parametrize(("case", "dtype"), in_dtypes(crossentropies()))
 def test_crossentropy_equals_its_definition(home, case, dtype):
-    assert {"softmax_crossentropy", "softmax_crossentropy_back"} <= {*check(home, *case, dtype)}
+    names = check(home, *case, dtype)
+    assert len(CROSSENTROPY & {*names}) == 2
+
+
+CROSSENTROPY = {
+    "crossentropy", "crossentropy_back", "softmax_crossentropy", "softmax_crossentropy_back",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
@@ -273,11 +284,12 @@ def test_numbers_that_are_no_class_stand_for_no_class(home):
     np.testing.assert_array_equal(x.grad.get(), 0)
 
 
-def test_rows_that_are_ignored_may_hold_anything(home):
+@pytest.mark.parametrize("from_logits", [True, False])
+def test_rows_that_are_ignored_may_hold_anything(home, from_logits):
     logits = np.array([[np.nan, np.inf, 0.0], [1.0, 2.0, 3.0]])
     x = Tensor(home.asarray(logits), requires_grad=True)
     values = ops.sparse_categorical_crossentropy(
-        home.asarray([-7, 2], "int64"), x, from_logits=True, ignore_class=-7
+        home.asarray([-7, 2], "int64"), x, from_logits=from_logits, ignore_class=-7
     )
     lamina.xp.sum(values).backward()
     assert values.data.get()[0] == 0
@@ -357,6 +369,22 @@ NORMALIZING = {"normalization", "normalization_back", "batch_moments", "batch_ba
 @pytest.mark.parametrize(("case", "dtype"), in_dtypes(normalizations()))
 def test_normalization_equals_its_definition(home, case, dtype):
     assert len(NORMALIZING & {*check(home, *case, dtype)}) == 2
+
+
+def test_options_may_be_numbers_of_any_type(home):
+    x, y = RNG.normal(size=(4, 3)), np.array([0, 2, 1, 1])
+    one = np.float32(1)
+    for name, arrays, options in (
+        ("layer_normalization", (x, None, None), {"epsilon": 1}),
+        ("rms_normalization", (x, None), {"epsilon": one}),
+        ("batch_normalization", (x, None, None), {"epsilon": 1}),
+        ("sparse_categorical_crossentropy", (y, x), {"from_logits": True, "ignore_class": one}),
+        ("categorical_crossentropy", (x, x), {"from_logits": True, "label_smoothing": 0.75 * one}),
+    ):
+        assert (
+            len((NORMALIZING | CROSSENTROPY) & {*check(home, name, arrays, options, "float64")})
+            == 2
+        )
 
 
 @pytest.mark.parametrize("scale", [True, False])
@@ -452,6 +480,7 @@ def test_a_network_trains_as_on_numpy_in_few_launches(fake_cupy, home, by_batch)
         ("activation", 2), ("activation_back", 2), ("normalization", 1), ("normalization_back", 1),
         ("batch_moments", by_batch), ("standardize", by_batch), ("batch_back", by_batch),
         ("softmax_crossentropy", not by_batch), ("softmax_crossentropy_back", not by_batch),
+        ("crossentropy", by_batch), ("crossentropy_back", by_batch), ("softmax", by_batch),
         ("update", 1),
     ):  # fmt: skip
         assert names.count(name) == count, name

@@ -238,7 +238,7 @@ def _by_rows(xp, needs, x, gamma, beta, *, axis, epsilon, centre):
     factor = x if gamma is None else contiguous(gamma)  # x stands for what is not read
     shift = x if beta is None else contiguous(beta)
     means, inverses, out = _new(xp, (rows,), x), _new(xp, (rows,), x), _new(xp, x.shape, x)
-    args = (x, factor, shift, columns, epsilon, means, inverses, out)
+    args = (x, factor, shift, columns, float(epsilon), means, inverses, out)
     by_row("normalization", FORWARD, "forward", rows, columns, args, *head)
 
     def pullback(g):
@@ -307,14 +307,14 @@ def standardize(xp, needs, x, mean, variance, gamma, beta, *, axis, epsilon):
         return NotImplemented
     given = {"mean": mean, "variance": variance, "gamma": gamma, "beta": beta}
     given = {"x": x, **_along(xp, x, axis % x.ndim, **given)}
-    forward, back = _standardizing(tuple(given), epsilon)
+    forward, back = _standardizing(tuple(given), float(epsilon))
     out = elementwise("standardize", forward, **given)
     return out, lambda g: (elementwise("standardize_back", back, g=g, **given), *(None,) * 4)
 
 
-def _of_batch(xp, g, x, mean, inverse, level, slope, n, gamma=None):
+def _of_batch(xp, g, x, mean, inverse, level, slope, count, gamma=None):
     """The gradient of x, with level = sum(g) and slope = sum(g * w)."""
-    d = (g - level / n - (x - mean) * inverse * (slope / n)) * inverse
+    d = (g - level / count - (x - mean) * inverse * (slope / count)) * inverse
     return d if gamma is None else d * gamma
 
 
@@ -328,6 +328,7 @@ def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon, exchange):
     lanes = _Columns(x.shape, axis, kind)
     x = contiguous(x)
     mean, variance, inverse = (_new(xp, (lanes.columns,), x) for _ in range(3))
+    epsilon = float(epsilon)
     sizes = (lanes.rows, lanes.columns, lanes.inner, lanes.each, epsilon)
     if lanes.chunks == 1:
         args = (x, *sizes, mean, variance, inverse)
@@ -351,7 +352,7 @@ def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon, exchange):
             if needs[0]:
                 given = along(mean=mean, inverse=inverse, level=d_beta, slope=d_gamma, gamma=gamma)
                 text = _back_of_batch(tuple(given))
-                numbers = (("n", float(lanes.rows)),)
+                numbers = (("count", float(lanes.rows)),)
                 d = elementwise("batch_back", text, numbers, g=g, x=x, **given)
         if needs[0]:  # gradients of the moments themselves are hardly ever asked for
             d = xp.zeros_like(x) if d is None else d
@@ -367,4 +368,4 @@ def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon, exchange):
 
 @functools.lru_cache(maxsize=8)
 def _back_of_batch(names):
-    return written(_of_batch, "g", "x", *names, "n")
+    return written(_of_batch, "g", "x", *names, "count")

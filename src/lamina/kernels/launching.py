@@ -146,7 +146,8 @@ def by_row(name, text, function, rows, columns, args, *head):
         name: by which the launch is counted.
         text, function: C++ and the function in it, which reads ``blockIdx.x`` for the row; its
             ``BLOCK`` threads go over the columns in turn.
-        args: C-contiguous arrays; Python's ints and floats are ``long long`` and ``double`` there.
+        args: C-contiguous arrays, and Python's own ints and floats, which are ``long long`` and
+            ``double`` there. (A number of another type would be read as these all the same.)
         head: lines before the text: types, and what is defined.
     """
     threads = next((n for n in (32, 64, 128) if n >= columns), 256)
