@@ -533,6 +533,44 @@ def test_numbers_that_only_python_knows_end_the_tracing():
             launching.written(function, "x")
 
 
+def raw_on_host(body, *args):
+    """A kernel of one block of 32 threads, which is given ``out`` and the arguments."""
+    told = "".join(f", {kind} a{i}" for i, (kind, _) in enumerate(args))
+    text = f'extern "C" __global__ void f(float* out{told}) {{ {body} }}'
+    return lambda out: _host_cuda.RawKernel(text, "f")((1,), (32,), (out, *[a for _, a in args]))
+
+
+@pytest.mark.parametrize(
+    ("body", "args", "words"),
+    [
+        ("out[0] = threadIdx.x;", (), "race"),
+        ("out[threadIdx.x] = threadIdx.x ? out[threadIdx.x - 1] + 1 : 0;", (), "race"),
+        ("if (threadIdx.x < 16) __syncthreads();", (), "do not reach a barrier"),
+        ("out[0] = a0;", (("double", 1),), "double got 1"),
+        ("out[0] = a0[0];", (("const double*", "out"),), "got an array of float32"),
+        ("__syncthreads(); out[threadIdx.x] = threadIdx.x;", (), None),
+    ],
+)
+def test_what_is_wrong_with_a_kernel_is_seen_without_a_device(home, body, args, words):
+    out = home.asarray(np.zeros(32), "float32")
+    run = raw_on_host(body, *[(kind, out if a == "out" else a) for kind, a in args])
+    if words is None:
+        run(out)
+        np.testing.assert_array_equal(out.get(), np.arange(32))
+    else:
+        with pytest.raises(AssertionError, match=words):
+            run(out)
+
+
+def test_a_barrier_that_is_missing_is_seen(home, monkeypatch):
+    loop = "half /= 2) {\n        __syncthreads();"
+    assert loop in launching.REDUCTIONS
+    without = launching.REDUCTIONS.replace(loop, "half /= 2) {")
+    monkeypatch.setattr(launching, "REDUCTIONS", without)
+    with pytest.raises(AssertionError, match="race"):
+        ops.softmax(home.asarray(RNG.normal(size=(2, 40)), "float32"))
+
+
 NVCC = shutil.which("nvcc")
 ON_DEVICE = """
 #include <cuda_fp16.h>
