@@ -32,11 +32,7 @@ CASES = [
 
 
 class Home:
-    """The library that stands for CuPy, with float16 and the rest as `test_kernels.run` has them.
-
-    Attributes:
-        launches: names of the kernels and functions that were started within ``counting``.
-    """
+    """The library that stands for CuPy, as `test_kernels.run` wants a backend."""
 
     def __init__(self):
         self.backend = backends.get("cupy")
