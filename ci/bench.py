@@ -253,6 +253,7 @@ def measure_others(backend: str, quick: bool) -> dict:
 
     few, many = (1, 7) if quick else (3, 21)
     growth = once("growth")
+    fused = {} if backend == "numpy" else {"fused": once("fused")}
     imports = {n: functools.partial(import_seconds, n) for n in ("lamina", "numpy")}
     return {
         "memory": in_turn(
@@ -265,6 +266,7 @@ def measure_others(backend: str, quick: bool) -> dict:
         ),
         "import": in_turn(imports, many, warm=1),
         "digits": in_turn({"digits": asked("digits_seconds")}, few)["digits"],
+        **{name: found[0] if isinstance(found, list) else found for name, found in fused.items()},
         "growth": growth[0] if isinstance(growth, list) else growth,
         "leak": once("leak_kilobytes", "1000" if quick else "10000"),
         "gradients": measure_gradients(few) if backend == "numpy" else "measured on NumPy alone",

@@ -9,6 +9,7 @@ import types
 
 import numpy as np
 
+import _host_cuda
 from lamina import backend, config
 from lamina.backend import _backend, _cuda
 
@@ -65,6 +66,7 @@ class _Array(np.lib.mixins.NDArrayOperatorsMixin):
     shape = property(lambda self: self._values.shape)
     dtype = property(lambda self: self._values.dtype)
     ndim = property(lambda self: self._values.ndim)
+    strides = property(lambda self: self._values.strides)
     size = property(lambda self: self._values.size)
     data = property(lambda self: types.SimpleNamespace(ptr=self._values.ctypes.data))
 
@@ -100,6 +102,9 @@ class _Array(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __getitem__(self, key):
         return self._like(self._values[_raw(key)])
+
+    def __setitem__(self, key, values):
+        self._values[_raw(key)] = _raw(values)
 
     def __dlpack__(self, *, stream=None, dl_device=None):
         return "capsule"
@@ -140,6 +145,7 @@ class _Standard(types.ModuleType):
             made = found(*_raw(args), **options)
             return self._array(made) if isinstance(made, np.ndarray | np.generic) else made
 
+        setattr(self, name, function)  # where those who count calls find it
         return function
 
 
@@ -156,7 +162,9 @@ def modules(devices=2):
     cupy = types.ModuleType("cupy")
     cupy.ndarray = array
     cupy.asarray = lambda values: array(values, current[-1])
+    cupy.ascontiguousarray = lambda x: x._like(np.ascontiguousarray(x._values))
     cupy.nonzero = lambda x: x.nonzero()
+    cupy.ElementwiseKernel, cupy.RawKernel = _host_cuda.ElementwiseKernel, _host_cuda.RawKernel
     cupy.is_available = lambda: True
     cupy.cuda = types.SimpleNamespace(
         Device=device, runtime=types.SimpleNamespace(getDeviceCount=lambda: devices)

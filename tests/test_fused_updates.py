@@ -15,7 +15,7 @@ import pytest
 import lamina
 from lamina import backend as backends
 from lamina import optimizers
-from lamina.kernels import fused_updates
+from lamina.kernels import fused_updates, tracing
 from lamina.kernels.fused_updates import FUSED
 
 PLACE = "array_api_strict:device1"
@@ -316,7 +316,7 @@ def as_cpp(text, slots, numbers, folder):
     source = "\n".join(
         [
             "#include <cmath>\nusing std::fabs; using std::exp; using std::sqrt; typedef float T;",
-            fused_updates.PREAMBLE.replace("__device__", ""),
+            tracing.PREAMBLE.replace("__device__", ""),
             f'extern "C" void run(long n, {", ".join(signature)}) {{',
             "for (long k = 0; k < n; ++k) {",
             *body,

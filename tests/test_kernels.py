@@ -87,6 +87,10 @@ ELEMENTWISE = (
     "elu", "exponential", "gelu", "hard_sigmoid", "leaky_relu", "log_sigmoid", "log_softmax",
     "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "tanh",
 )  # fmt: skip
+FUSED_ALONE = (
+    "celu", "hard_shrink", "hard_silu", "hard_tanh", "mish", "soft_shrink", "sparse_plus",
+    "sparse_sigmoid", "squareplus", "tanh_shrink",
+)  # fmt: skip
 SHAPES = ((), (3,), (4, 5), (2, 3, 4), (64, 80))
 LABELS = np.array([1, 0, 4, 2])
 CERTAIN = np.array(  # probabilities that are cut, above and below, beside some that are not
@@ -127,6 +131,8 @@ RESIZED = [
 CASES = [
     *[(name, (normal(*shape),), {}) for name in ELEMENTWISE for shape in SHAPES
       if not (shape == () and "softmax" in name)],
+    *[(name, (2 * normal(4, 5),), {}) for name in FUSED_ALONE],
+    ("threshold", (normal(4, 5),), {"threshold": 0.5, "default_value": 2.0}),
     ("gelu", (normal(4, 5),), {"approximate": True}),
     ("leaky_relu", (normal(4, 5),), {"negative_slope": 0.01}),
     ("relu", (3 * normal(4, 5),), {"negative_slope": 0.1, "max_value": 2.0, "threshold": 0.5}),
@@ -209,16 +215,18 @@ def registered():
 
 
 def test_every_kernel_has_a_case_that_it_serves():
-    xp = lamina.backend.get("numpy").xp
+    place = lamina.backend.get("numpy")
     for name in registered():
         for namespace, fast in KERNELS[name].items():
+            if namespace == "cupy":  # ``test_fused_kernels.py`` has those
+                continue
             served = False
             for arrays, options in [case[1:] for case in CASES if case[0] == name]:
-                tensors = tensors_of(lamina.backend.get("numpy"), name, arrays, "float64")
+                tensors = tensors_of(place, name, arrays, "float64")
                 needs = tuple(t is not None and t.requires_grad for t in tensors)
                 raws = [None if t is None else t.data for t in tensors]
                 settings = {**OPS[name].defaults, **options}
-                served = served or fast(xp, needs, *raws, **settings) is not NotImplemented
+                served = served or fast(place.xp, needs, *raws, **settings) is not NotImplemented
             assert served, f"the kernel of {name} for {namespace} leaves every case alone"
 
 
@@ -327,7 +335,7 @@ def test_kernels_serve_whoever_calls_an_op_first():
         "sorted(ops._op.KERNELS['relu']))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stdout.split(maxsplit=2) == ["False", "True", "['numpy']\n"], done
+    assert done.stdout.split(maxsplit=2) == ["False", "True", "['cupy', 'numpy']\n"], done
 
 
 @pytest.mark.parametrize("name", sorted(OPS))

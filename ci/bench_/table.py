@@ -184,7 +184,7 @@ def others(record: dict) -> list[str]:
         value = best(record, (key,))
         told = f"{value:10.2f} {unit}" if value is not None else f"  {record[key]}"
         lines.append(f"{title:<12}{'lamina':<14}{told}")
-    lines += gradients(record["gradients"])
+    lines += gradients(record["gradients"]) + kernels(record.get("fused", {}))
     growth = record["growth"]
     if not isinstance(growth, dict):
         return [*lines, f"growth      {growth}"]
@@ -213,6 +213,19 @@ def gradients(found) -> list[str]:
             for value, width in ((ours, 12), (theirs, 14))
         )
         lines.append(f"{function:<24}{told}" + (f"{theirs / ours:9.2f}" if ours and theirs else ""))
+    return lines
+
+
+def kernels(found) -> list[str]:
+    """Milliseconds of ops with a kernel of the library's own, and without; nothing where none."""
+    if not isinstance(found, dict):
+        return [f"kernels     {found}"]
+    if not found:
+        return []
+    lines = ["", f"{'forward and back, ms':<40}{'kernel':>10}{'without':>10}{'/ kernel':>10}"]
+    for name, row in found.items():
+        ours, theirs = row["kernel"], row["without"]
+        lines.append(f"{name:<40}{ours:10.4f}{theirs:10.4f}{theirs / ours:10.2f}")
     return lines
 
 

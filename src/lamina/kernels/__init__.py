@@ -8,6 +8,10 @@ from lamina.kernels import arranging as arranging
 from lamina.kernels import convolution as convolution
 from lamina.kernels import convolution_portable as convolution_portable
 from lamina.kernels import dense as dense
+from lamina.kernels import fused_activations as fused_activations
+from lamina.kernels import fused_crossentropy as fused_crossentropy
+from lamina.kernels import fused_normalization as fused_normalization
+from lamina.kernels import fused_softmax as fused_softmax
 from lamina.kernels import gated as gated
 from lamina.kernels import losses as losses
 from lamina.kernels import normalization as normalization
