@@ -435,7 +435,7 @@ def cnn(**options):
 
 
 def test_a_batch_of_images_is_cut_and_any_number_of_workers_gives_the_same(monkeypatch):
-    monkeypatch.setattr("lamina.models.step.CUT", 1 << 21)
+    monkeypatch.setattr("lamina.models.step.CUT", 1 << 20)
     x, y = normal(32, 20, 20, 1).astype("float32"), RNG.integers(0, 4, 32)
     before = lamina.config.workers()
     runs = []
