@@ -45,7 +45,7 @@ class Home:
 
 @pytest.fixture
 def home(fake_cupy):
-    if _host_cuda.COMPILER is None:
+    if _host_cuda.COMPILER is None:  # they are C++: nothing else here runs them
         pytest.skip("there is no g++ to compile the kernels with")
     for kernels in launching.COMPILED:
         kernels.cache_clear()

@@ -30,9 +30,7 @@ __device__ T cut(T p, double low, double high) {
     return p < T(low) ? T(low) : p > T(high) ? T(high) : p;
 }
 """
-FORWARD = (
-    CUT
-    + """
+FORWARD = """
 extern "C" __global__ void forward(
     const T* logits, const L* y, long long columns, long long ignored, double low, double high,
     double keep, double more, T* values, T* p
@@ -68,10 +66,7 @@ extern "C" __global__ void forward(
     if (threadIdx.x == 0) values[row] = value;
 }
 """
-)
-BACKWARD = (
-    CUT
-    + """
+BACKWARD = """
 extern "C" __global__ void backward(
     const T* p, const L* y, const T* g, const T* g_p, long long g_step, long long columns,
     long long ignored, double low, double high, double keep, double more, T* d
@@ -116,10 +111,7 @@ extern "C" __global__ void backward(
     }
 }
 """
-)
-OF_SHARES = (
-    CUT
-    + """
+OF_SHARES = """
 extern "C" __global__ void forward(
     const T* x, const L* y, long long columns, long long ignored, double low, double high,
     double keep, double more, T* values, T* sums
@@ -143,10 +135,7 @@ extern "C" __global__ void forward(
     }
 }
 """
-)
-BACK_TO_SHARES = (
-    CUT
-    + """
+BACK_TO_SHARES = """
 extern "C" __global__ void backward(
     const T* x, const L* y, const T* sums, const T* g, long long g_step, long long columns,
     long long ignored, double low, double high, double keep, double more, T* d
@@ -175,7 +164,6 @@ extern "C" __global__ void backward(
 #endif
 }
 """
-)
 NO_CLASS = -1
 
 
@@ -206,7 +194,7 @@ class _Rows:
         self.numbers = (self.columns, ignored, low, high, 1.0 - smoothing, more)
 
     def launch(self, name, text, function, args, *head):
-        by_row(name, text, function, self.rows, self.columns, args, *self.head, *head)
+        by_row(name, CUT + text, function, self.rows, self.columns, args, *self.head, *head)
 
     def seed(self, xp, g):
         """The gradients of the rows, and the step from each to the next: 0 where all are one."""
