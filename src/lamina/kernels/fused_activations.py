@@ -11,10 +11,9 @@ import functools
 import math
 
 from lamina import ops
-from lamina.autograd import Tensor, sweep, vertex_of
-from lamina.autograd._tape import recording
 from lamina.kernels import convolution_portable, fused_softmax
 from lamina.kernels.launching import TRACED, elementwise, fused, type_of, written
+from lamina.kernels.tracing import derivative
 
 ACTIVATIONS = tuple(
     """celu elu gelu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu log_sigmoid mish relu
@@ -36,10 +35,7 @@ def _texts(activation, options, biased):
         return bend(z if b is None else z + b, **settings)
 
     def back(xp, g, z, b=None):
-        before = Tensor(z if b is None else z + b, requires_grad=True)
-        with recording():
-            out = bend(before, **settings)
-        return sweep([(out, g)])[vertex_of(before)]
+        return derivative(lambda before: bend(before, **settings), g, z if b is None else z + b)
 
     return written(forward, *names), written(back, "g", *names)
 

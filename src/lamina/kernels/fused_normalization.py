@@ -13,8 +13,7 @@ where root mean square has neither mean nor mean(h).
 import functools
 import math
 
-from lamina.autograd import Tensor, sweep, vertex_of
-from lamina.autograd._tape import recording
+from lamina.autograd import differentiable
 from lamina.backend import calls
 from lamina.kernels.launching import (
     MOST_BLOCKS,
@@ -26,7 +25,7 @@ from lamina.kernels.launching import (
     type_of,
     written,
 )
-from lamina.kernels.tracing import SPACE
+from lamina.kernels.tracing import derivative
 from lamina.ops import normalization
 from lamina.ops.normalization import axes_of
 
@@ -284,12 +283,8 @@ def _standardizing(names, epsilon):
         return define(xp, x, mean, variance, **scale, axis=-1, epsilon=epsilon)
 
     def back(xp, g, x, mean, variance, **scale):
-        from lamina.autograd import differentiable
-
-        x = Tensor(x, requires_grad=True)
-        with recording():
-            out = forward(differentiable(SPACE), x, mean, variance, **scale)
-        return sweep([(out, g)])[vertex_of(x)]
+        space = differentiable(xp)
+        return derivative(lambda x: forward(space, x, mean, variance, **scale), g, x)
 
     return written(forward, *names), written(back, "g", *names)
 

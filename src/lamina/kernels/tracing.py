@@ -11,6 +11,8 @@ import math
 
 import numpy as np
 
+from lamina.autograd import Tensor, sweep, vertex_of
+from lamina.autograd._tape import recording
 from lamina.backend import _backend
 from lamina.ops.special import NATIVE_ERF
 
@@ -185,6 +187,14 @@ class _Space:
 
 def _function(text, dtype=_REAL):
     return lambda *operands: _done(text, *operands, dtype=dtype)
+
+
+def derivative(function, g, x):
+    """``g`` times the derivative of ``function`` at the symbol ``x``, as the tape writes it."""
+    x = Tensor(x, requires_grad=True)
+    with recording():
+        out = function(x)
+    return sweep([(out, g)])[vertex_of(x)]
 
 
 SPACE = _Space()
