@@ -616,11 +616,6 @@ def test_keep_memory(settings):
 # ---- parts that meet -----------------------------------------------------------------------------
 
 
-def turned(values):
-    """A meeting's work: every part gets what the part before it brought, and all there is."""
-    return [(values[i - 1], list(values)) for i in range(len(values))]
-
-
 @pytest.mark.parametrize("workers", [1, 2, 4])
 @pytest.mark.parametrize("parts", [2, 3, 5])
 def test_parts_that_run_together_exchange_in_order(parts, workers, monkeypatch):
@@ -629,47 +624,11 @@ def test_parts_that_run_together_exchange_in_order(parts, workers, monkeypatch):
 
     def part(i, exchange):
         for turn in range(50):
-            found[i].append(exchange(turn, (i, turn), turned))
+            found[i].append(exchange(turn, (i, turn)))
 
     backends.together.Together(parts).run(part)
-    for i in range(parts):
-        everything = [[(j, turn) for j in range(parts)] for turn in range(50)]
-        assert found[i] == [(all_[i - 1], all_) for all_ in everything]
-
-
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_parts_that_wait_at_a_meeting_help_with_its_work(workers, monkeypatch):
-    monkeypatch.setattr("lamina.config.workers", lambda: workers)
-    threads = set()
-    both = threading.Barrier(min(workers, 3), timeout=30)
-
-    def work(values):
-        done = [0] * 12
-
-        def piece(i):
-            if len(threads) < both.parties:  # so that each gets one at least
-                threads.add(threading.get_ident())
-                both.wait()
-            done[i] = i * sum(values)
-
-        backends.workers.run(piece, 12)
-        return [done] * len(values)
-
-    def part(i, exchange):
-        assert exchange("a", i, work) == [3 * k for k in range(12)]
-        threads.clear()
-        assert exchange("b", i + 1, work) == [6 * k for k in range(12)]
-
-    backends.together.Together(3).run(part)
-    assert len(threads) == both.parties
-
-
-def test_an_error_in_the_work_of_a_meeting_ends_all_parts():
-    def work(values):
-        raise KeyError("why")
-
-    with pytest.raises(KeyError, match="why"):
-        backends.together.Together(3).run(lambda i, exchange: exchange("a", i, work))
+    expected = [[(i, turn) for i in range(parts)] for turn in range(50)]
+    assert found == [expected] * parts
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -679,15 +638,15 @@ def test_parts_that_do_not_meet_are_told_and_all_end(workers, monkeypatch):
 
     def leaves(i, exchange):
         if i != 1:
-            exchange("a", i, turned)
+            exchange("a", i)
 
     def crosses(i, exchange):
-        exchange("a", i, turned)
-        exchange("b" if i == 2 else "c", i, turned)
+        exchange("a", i)
+        exchange("b" if i == 2 else "c", i)
 
     def once_more(i, exchange):
         for _ in range(1 + (i == 0)):
-            exchange("a", i, turned)
+            exchange("a", i)
 
     for part in (leaves, crosses, once_more):
         with pytest.raises(together.Apart, match="did not meet at"):
@@ -696,7 +655,7 @@ def test_parts_that_do_not_meet_are_told_and_all_end(workers, monkeypatch):
     def fails(i, exchange):
         if i == 2:
             raise KeyError("why")
-        exchange("a", i, turned)
+        exchange("a", i)
 
     with pytest.raises(KeyError, match="why"):
         together.Together(3).run(fails)

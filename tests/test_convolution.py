@@ -7,6 +7,7 @@ import pytest
 
 import lamina
 from lamina import layers, ops
+from lamina.kernels import products
 from lamina.testing import check_grads
 
 RNG = np.random.default_rng(0)
@@ -144,6 +145,21 @@ def test_large_images_are_worked_through_in_blocks(monkeypatch, padding, strides
     compare_conv([normal(2, 500, 2), normal(3, 2, 3), normal(3)], "float64", padding=padding)
     compare_transpose(
         [normal(2, 7, 9, 4), normal(3, 3, 2, 4), normal(2)], "float64", strides, 1, padding, None
+    )
+
+
+@pytest.mark.parametrize("small", [0, 3_000, 40_000])
+@pytest.mark.parametrize("strides", [1, 2])
+def test_products_may_be_done_in_pieces(monkeypatch, small, strides):
+    """In pieces of 8 and of 136 rows, with and without a rest, as on processors with AVX-512."""
+    monkeypatch.setattr("lamina.backend.blas.small_product", lambda: small)
+    monkeypatch.setattr("lamina.kernels.products._rows", products._rows.__wrapped__)
+    for padding in ("valid", "same"):
+        arrays = [normal(3, 16, 13, 4), normal(3, 3, 4, 8), normal(8)]
+        compare_conv(arrays, "float64", strides, padding=padding)
+        compare_conv([normal(2, 500, 2), normal(3, 2, 3), normal(3)], "float64", padding=padding)
+    compare_transpose(
+        [normal(2, 7, 9, 4), normal(3, 3, 2, 4), normal(2)], "float64", strides, 1, "same", None
     )
 
 

@@ -250,7 +250,8 @@ def test_products_have_as_many_threads_layer_by_layer_as_in_the_step(
     stack = [layers.Conv2D(8, 3, input_shape=(14, 14, 4)), layers.Activation(spy)]
     model = compiled([*stack, layers.Flatten(), layers.Dense(1)], "numpy")
     x, y = np.ones((rows, 14, 14, 4), "float32"), np.ones((rows, 1), "float32")
-    controls = "fake", lambda count: now.__setitem__(0, count), lambda: now[0]
+    set_threads, get_threads = lambda count: now.__setitem__(0, count), lambda: now[0]
+    controls = backends.blas._Controls("fake", set_threads, get_threads)
     monkeypatch.setattr(backends.blas, "_controls", lambda: controls)
     for _ in range(2):
         seen.clear()

@@ -1,4 +1,4 @@
-"""How many threads NumPy's matrix products use, read and set where the library lets us.
+"""NumPy's matrix products: how many threads they use, read and set, and what suits them.
 
 While worker threads share a batch each of them multiplies on its own thread; the products must then
 not start threads of their own, and their sums must not depend on how many there would be.
@@ -10,29 +10,49 @@ import glob
 import os
 import sys
 import threading
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-# OpenBLAS as NumPy's wheels build it, OpenBLAS as distributions do, and Intel's MKL.
+# What a library calls its functions: OpenBLAS as NumPy's wheels build it, OpenBLAS as distributions
+# do, and Intel's MKL, which does not tell the processor.
 _SYMBOLS = (
-    ("scipy_openblas_set_num_threads64_", "scipy_openblas_get_num_threads64_"),
-    ("openblas_set_num_threads64_", "openblas_get_num_threads64_"),
-    ("openblas_set_num_threads", "openblas_get_num_threads"),
-    ("MKL_Set_Num_Threads", "MKL_Get_Max_Threads"),
+    *[
+        tuple(form.format(name) for name in ("set_num_threads", "get_num_threads", "get_corename"))
+        for form in ("scipy_openblas_{}64_", "openblas_{}64_", "openblas_{}")
+    ],
+    ("MKL_Set_Num_Threads", "MKL_Get_Max_Threads", None),
 )
+# By the processor that OpenBLAS's code is for: multiplications up to which it multiplies matrices
+# as they lie. Else, and elsewhere always, it first copies them into an order that suits it.
+_SMALL = {b"SkylakeX": 10**6, b"Cooperlake": 10**6, b"SapphireRapids": 10**6}
+
+
+class _Controls(NamedTuple):
+    """The file name of NumPy's BLAS, and its functions."""
+
+    name: str
+    set_threads: Callable[[int], None]
+    get_threads: Callable[[], int]
+    get_core: Callable[[], bytes] | None = None
 
 
 @functools.cache
-def _controls():
-    """(name, set, get) of the BLAS that NumPy loaded, or None where it cannot be reached."""
+def _controls() -> _Controls | None:
+    """None where the BLAS that NumPy loaded cannot be reached."""
     for path in _loaded_libraries():
         try:
             library = ctypes.CDLL(path)
         except OSError:
             continue
-        for setter, getter in _SYMBOLS:
+        for setter, getter, namer in _SYMBOLS:
             if hasattr(library, setter) and hasattr(library, getter):
-                return os.path.basename(path), getattr(library, setter), getattr(library, getter)
+                get_core = getattr(library, namer, None) if namer else None
+                if get_core is not None:
+                    get_core.restype = ctypes.c_char_p
+                functions = getattr(library, setter), getattr(library, getter), get_core
+                return _Controls(os.path.basename(path), *functions)
     return None
 
 
@@ -51,13 +71,20 @@ def _loaded_libraries() -> list[str]:
 def name() -> str | None:
     """The file name of NumPy's BLAS, or None where it is not one that can be steered."""
     controls = _controls()
-    return controls[0] if controls else None
+    return controls.name if controls else None
 
 
 def threads() -> int | None:
     """How many threads a large matrix product uses now, or None where that is not known."""
     controls = _controls()
-    return int(controls[2]()) if controls else None
+    return int(controls.get_threads()) if controls else None
+
+
+@functools.cache
+def small_product() -> int:
+    """Multiplications up to which a product is known to be done without copies; 0 where unknown."""
+    controls = _controls()
+    return _SMALL.get(controls.get_core(), 0) if controls and controls.get_core else 0
 
 
 _lock = threading.Lock()
@@ -78,11 +105,10 @@ class one_thread:
         self._controls = _controls()
         if self._controls is None:
             return
-        _, set_threads, get_threads = self._controls
         with _lock:
             if _holders == 0:
-                _before = get_threads()
-                set_threads(1)
+                _before = self._controls.get_threads()
+                self._controls.set_threads(1)
             _holders += 1
 
     def __exit__(self, *error):
@@ -92,4 +118,4 @@ class one_thread:
         with _lock:
             _holders -= 1
             if _holders == 0:
-                self._controls[1](_before)
+                self._controls.set_threads(_before)

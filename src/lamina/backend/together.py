@@ -18,7 +18,6 @@ class Apart(RuntimeError):
 
 
 _GONE = object(), None  # what the others find, in the place of a key and a value, at a part's end
-_APART = "the parts of a batch did not meet at {!r}"
 
 
 class Together:
@@ -26,7 +25,7 @@ class Together:
 
     Example:
         >>> def part(i, exchange):
-        ...     shares[i] = exchange("share", values[i], lambda all: [v / sum(all) for v in all])
+        ...     totals[i] = sum(exchange("total", values[i]))
         >>> Together(2).run(part)
     """
 
@@ -34,17 +33,16 @@ class Together:
         self.parts = parts
         at_once = min(parts, config.workers())
         self._slots = threading.Semaphore(at_once) if at_once < parts else None
-        self._brought = [queue.SimpleQueue() for _ in range(parts)]  # by each part, to the first
-        self._given = [queue.SimpleQueue() for _ in range(parts)]  # to each part, by the first
+        # From each part to each other one, in which a part that comes last finds all and never
+        # waits: half the switches of threads that a condition for all of them takes.
+        self._ways = [[queue.SimpleQueue() for _ in range(parts)] for _ in range(parts)]
         self._lock = threading.Lock()
         self._error = None
 
     def run(self, function) -> None:
-        """``function(part, exchange)`` for every part; ``exchange(key, value, work)`` is a meeting.
+        """``function(part, exchange)`` for every part; ``exchange(key, value)`` is a meeting.
 
-        The first part calls ``work`` with the values that all parts brought, in the order of the
-        parts, and each part gets its own of the results. Meanwhile the others wait, or take parts
-        of what ``work`` gives to ``workers.run``.
+        It gives the values that all parts brought, in the order of the parts.
 
         Raises:
             Apart: where the parts did not meet at the same keys, as often.
@@ -54,44 +52,32 @@ class Together:
             raise self._error
 
     def _part(self, function, part: int) -> None:
-        exchange = self._lead if part == 0 else functools.partial(self._follow, part)
         if self._slots is not None:
             self._slots.acquire()
         try:
-            function(part, exchange)
+            function(part, functools.partial(self._exchange, part))
         except BaseException as error:
             with self._lock:  # that others waited in vain matters less than why
                 if self._error is None or isinstance(self._error, Apart):
                     self._error = error
         finally:
-            for way in self._given[1:] if part == 0 else [self._brought[part]]:
-                way.put(_GONE)
+            self._bring(part, _GONE)
             if self._slots is not None:
                 self._slots.release()
 
-    def _lead(self, key, value, work):
-        brought = [(key, value), *self._waiting(lambda: [way.get() for way in self._brought[1:]])]
-        if any(other != key for other, _ in brought):
-            raise Apart(_APART.format(key))
-        with workers.helped_by(self._given[1:]):
-            own, *others = work([value for _, value in brought])
-        for way, result in zip(self._given[1:], others, strict=True):
-            way.put((key, result))
-        return own
+    def _bring(self, part: int, what) -> None:
+        for way in self._ways[part]:
+            way.put(what)
 
-    def _follow(self, part: int, key, value, work):
-        self._brought[part].put((key, value))
-        other, result = self._waiting(lambda: workers.serve(self._given[part]))
-        if other != key:
-            raise Apart(_APART.format(key))
-        return result
-
-    def _waiting(self, wait):
-        """What ``wait`` gives, while which another part may compute."""
-        if self._slots is None:
-            return wait()
-        self._slots.release()
+    def _exchange(self, part: int, key, value) -> list:
+        self._bring(part, (key, value))
+        if self._slots is not None:
+            self._slots.release()
         try:
-            return wait()
+            brought = [ways[part].get() for ways in self._ways]
         finally:
-            self._slots.acquire()
+            if self._slots is not None:
+                self._slots.acquire()
+        if any(other != key for other, _ in brought):
+            raise Apart(f"the parts of a batch did not meet at {key!r}")
+        return [value for _, value in brought]

@@ -4,7 +4,6 @@ NumPy releases the interpreter lock inside its loops and products, so parts of a
 side by side. A part is taken by whoever is free; what it computes never depends on who took it.
 """
 
-import contextlib
 import itertools
 import os
 import queue
@@ -46,31 +45,29 @@ class _Job:
 _lock = threading.Lock()
 _dispatch = threading.Lock()
 _inboxes: list[queue.SimpleQueue] = []
-_inside = threading.local()  # .lent: inboxes to share with; none inside a part, absent outside
+_inside = threading.local()
 
 
 def run(function, parts: int, workers: int | None = None) -> None:
     """Call ``function(part)`` for part = 0 ... parts - 1, on at most ``workers`` threads.
 
     The calling thread takes part. Returns when all parts are done; the first error of any of them
-    is raised. Inside a part, and with one worker or one part, all runs on the calling thread, but
-    for those that ``helped_by`` lends.
+    is raised. Inside a part, and with one worker or one part, all runs on the calling thread.
     """
     workers = min(parts, workers or config.workers())
-    lent = getattr(_inside, "lent", None)
-    if workers <= 1 or lent == []:
+    if workers <= 1 or getattr(_inside, "part", False):
         for part in range(parts):
             function(part)
         return
     job = _Job(function, parts)
-    inboxes = _helpers(workers - 1) if lent is None else lent[: workers - 1]
+    inboxes = _helpers(workers - 1)
     for inbox in inboxes:
         inbox.put(job)
-    _inside.lent = []
+    _inside.part = True
     try:
         job.work()
     finally:
-        _inside.lent = lent
+        _inside.part = False
         for _ in inboxes:
             job.finished.get()
     if job.error is not None:
@@ -87,35 +84,13 @@ def each_on_its_own(function, parts: int) -> None:
     with _dispatch:  # in one order everywhere, or two runs could wait for each other
         for inbox, job in zip(inboxes, jobs, strict=True):
             inbox.put(job)
-    _inside.lent = []
+    _inside.part = True
     try:
         function(0)
     finally:
-        _inside.lent = None
+        _inside.part = False
         for job in jobs:
             job.finished.get()
-
-
-@contextlib.contextmanager
-def helped_by(inboxes):
-    """A block inside a part in which ``run`` shares with threads that ``serve`` these inboxes."""
-    _inside.lent = inboxes
-    try:
-        yield
-    finally:
-        _inside.lent = []
-
-
-def serve(inbox: queue.SimpleQueue):
-    """Help with the runs that come in until something else comes, and return that."""
-    while True:
-        job = inbox.get()
-        if not isinstance(job, _Job):
-            return job
-        job.work()
-        finished = job.finished
-        del job
-        finished.put(True)
 
 
 def _helpers(count: int) -> list[queue.SimpleQueue]:
@@ -123,16 +98,25 @@ def _helpers(count: int) -> list[queue.SimpleQueue]:
         while len(_inboxes) < count:
             inbox = queue.SimpleQueue()
             threading.Thread(
-                target=_help, args=(inbox,), name=f"lamina-worker-{len(_inboxes)}", daemon=True
+                target=_serve, args=(inbox,), name=f"lamina-worker-{len(_inboxes)}", daemon=True
             ).start()
             _inboxes.append(inbox)
         return _inboxes[:count]
 
 
-def _help(inbox: queue.SimpleQueue) -> None:
-    _inside.lent = []
+def _serve(inbox: queue.SimpleQueue) -> None:
+    _inside.part = True
     with quiet():
-        serve(inbox)
+        _serve_for_ever(inbox)
+
+
+def _serve_for_ever(inbox: queue.SimpleQueue) -> None:
+    while True:
+        job = inbox.get()
+        job.work()
+        finished = job.finished
+        del job
+        finished.put(True)
 
 
 def _after_fork() -> None:

@@ -20,6 +20,7 @@ from lamina.kernels.activations import FUSED, is_floating
 from lamina.kernels.constants import ones
 from lamina.kernels.depthwise import depthwise_parts
 from lamina.kernels.pooling_numpy import max_pool
+from lamina.kernels.products import matched, product
 from lamina.kernels.windows import (
     blocks,
     from_the_other_side,
@@ -32,7 +33,7 @@ from lamina.ops._axes import frozen
 from lamina.ops._op import kernel
 from lamina.ops.convolution import conv_windows, depthwise_windows, image_windows
 
-BLOCK = 1 << 19
+BLOCK = 1 << 21
 """Numbers in a matrix of columns."""
 _NEARLY = 1.25  # times as many positions as windows up to which multiplying zeros is cheaper
 _LONG = 64  # times as long as its windows a signal must be to be taken in turns
@@ -92,9 +93,9 @@ def conv_transpose(
         for block in _blocks(len(x), win, w):
             columns = _columns(block, g, win)
             if needs_x:
-                np.matmul(columns, _matrix(w), out=rows_of(dx, block))
+                product(columns, _matrix(w), rows_of(dx, block))
             if needs_w:
-                dw += columns.T.dot(rows_of(x, block))
+                dw += matched(columns, rows_of(x, block))
         return dx, dw
 
     return finished(out, back, needs, w.shape, data_format, activation)
@@ -211,9 +212,9 @@ def _gathered(x, w, win, finisher=None):
             return _from_the_other_side(x, g, w, win)
         dw = np.zeros(w.shape, w.dtype) if needs_w else None
         if needs_w:
-            matched = _matched_by_place if _is_signal(win) else _matched
+            match = _matched_by_place if _is_signal(win) else _matched
             for block in _blocks(len(x), win, w):
-                matched(block, x, g, win, dw)
+                match(block, x, g, win, dw)
         return _laid(g, w, win) if needs_x else None, dw
 
     return out, back
@@ -221,12 +222,12 @@ def _gathered(x, w, win, finisher=None):
 
 def _summed(block, x, matrix, win, out):
     """A product of the columns."""
-    np.matmul(_columns(block, x, win), matrix, out=rows_of(out, block))
+    product(_columns(block, x, win), matrix, rows_of(out, block))
 
 
 def _matched(block, x, g, win, dw):
     """Add to dw a product of the columns."""
-    dw += _columns(block, x, win).T.dot(rows_of(g, block)).reshape(dw.shape)
+    dw += matched(_columns(block, x, win), rows_of(g, block)).reshape(dw.shape)
 
 
 def _from_the_other_side(x, g, w, win):
@@ -237,8 +238,8 @@ def _from_the_other_side(x, g, w, win):
     dw = np.zeros((channels, math.prod(win.size) * filters), w.dtype)
     for block in _blocks(len(g), other, turned):
         columns = _columns(block, g, other)
-        np.matmul(columns, _matrix(turned), out=rows_of(dx, block))
-        dw += rows_of(x, block).T.dot(columns)
+        product(columns, _matrix(turned), rows_of(dx, block))
+        dw += matched(rows_of(x, block), columns)
     return dx, _turned(np.moveaxis(dw.reshape(channels, *win.size, filters), 0, -1))
 
 
@@ -277,7 +278,7 @@ def _summed_in_turns(block, x, matrix, win, out):
     for turn in range(k):
         many = -(-(total.shape[1] - turn) // k)
         seen = seen_at(part[:, turn:], (len(part), many, k * channels), strides)
-        np.matmul(seen, matrix, out=total[:, turn::k])
+        product(seen, matrix, total[:, turn::k])
 
 
 def _matched_by_place(block, x, g, win, dw):
@@ -285,7 +286,7 @@ def _matched_by_place(block, x, g, win, dw):
     part, g = part_seen(block, x, win), g[block]
     for place in range(win.size[0]):
         seen = part[:, place : place + g.shape[1]]
-        dw[place] += np.add.reduce(np.matmul(np.swapaxes(seen, 1, 2), g), axis=0)
+        dw[place] += matched(seen, g)
 
 
 def _in_groups(x, w, win, groups):
@@ -362,14 +363,14 @@ def _laid(g, w, win):
     for samples, rows in blocks(len(g), win, numbers, BLOCK):
         part = rows_of(g, (samples, rows))
         into = image[samples]
-        product = np.empty((len(part), channels), g.dtype)
-        laid = product.reshape(len(into), rows.stop - rows.start, *win.count[1:], channels)
+        given = np.empty((len(part), channels), g.dtype)
+        laid = given.reshape(len(into), rows.stop - rows.start, *win.count[1:], channels)
         for place, axes in _landings(win):
             (a, b, shift), *others = axes
             a, b = max(a, rows.start), min(b, rows.stop)
             if a >= b:
                 continue
-            np.matmul(part, w[place].T, out=product)
+            product(part, w[place].T, given)
             taken = [slice(a - rows.start, b - rows.start), *[slice(m, n) for m, n, _ in others]]
             where = [
                 slice(m * s + shift, (n - 1) * s + shift + 1, s)

@@ -9,6 +9,7 @@ long sum.
 """
 
 import functools
+import operator
 
 import numpy as np
 
@@ -100,66 +101,58 @@ def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon, exchange):
         return portable.batch_normalization(
             xp, needs, x, gamma, beta, axis=axis, epsilon=epsilon, exchange=exchange
         )
-    together = exchange or _alone
+    exchange = exchange or _alone
+    shard = _Shard(x, axis)
+    n, mean, off, variance = _statistics(shard, exchange)
+    inverse = 1.0 / np.sqrt(variance + epsilon)
+    factor = inverse if gamma is None else gamma * inverse
+    shift = -off * factor if beta is None else beta - off * factor
+    out = shard.scaled(factor, shift)
 
-    def normalized(xs):
-        return _normalized(needs, xs, gamma, beta, axis, epsilon)
+    def pullback(gradients):
+        g, of_mean, of_variance = gradients
+        g = shard.matrix(g)
+        total = shard.sums(g)
+        dot = shard.dots(g) - off * total
+        dx = None
+        if needs[0]:  # g * factor + distance * slope + level
+            found = exchange("gradients", (total, dot, of_mean, of_variance))
+            total_of_all, dot_of_all, of_mean, of_variance = map(_sum, zip(*found))
+            slope = dot_of_all * (inverse * inverse * factor / -n) + of_variance * (2.0 / n)
+            level = total_of_all * (factor / -n) + of_mean * (1.0 / n) - off * slope
+            dx = shard.combined(g, factor, slope, level)
+        return dx, dot * inverse if needs[1] else None, total if needs[2] else None
 
-    out, mean, variance, back = together("moments", x, normalized)
-    return (out, mean, variance), lambda gradients: together("gradients", gradients, back)
+    return (out, mean, variance), pullback
 
 
-def _alone(key, value, work):
+def _alone(key, value):
     """``exchange`` for a batch that is its own only shard."""
-    return work([value])[0]
+    return [value]
 
 
-def _normalized(needs, xs, gamma, beta, axis, epsilon):
-    """For each shard of a batch: (out, mean, variance, the pullback of all shards).
-
-    They are worked on in turn, small ones by one thread: with a thread for each, these short calls,
-    every one of which gives the interpreter away and must get it back, took thrice as long.
+def _statistics(shard, exchange):
+    """(n, mean, the mean of the numbers as the shard sees them, variance), of the whole batch.
 
     Numbers are taken as they are, a pass less each way, where that loses no digits: where no mean
     is more than a few standard deviations from 0. Otherwise they are taken from the mean on.
     """
-    shards = [_Shard(x, axis) for x in xs]
-    n = sum(shard.count for shard in shards)
-    mean, squares = _moments(shards, n)
-    off = mean  # the mean as the shards see it
+    n, mean, squares = _means(exchange("moments", (shard.count, *shard.moments())))
+    off = mean
     with workers.quiet():
         variance = squares - off * off
         near = off * off <= _NEAR * variance
     if not near.all():
-        for shard in shards:
-            shard.start_from(mean)
-        off, squares = _moments(shards, n)
+        shard.start_from(mean)
+        n, off, squares = _means(exchange("centred", (shard.count, *shard.moments())))
         mean, variance = mean + off, np.maximum(squares - off * off, 0.0)
-    inverse = 1.0 / np.sqrt(variance + epsilon)
-    factor = inverse if gamma is None else gamma * inverse
-    shift = -off * factor if beta is None else beta - off * factor
-    outs = [shard.scaled(factor, shift) for shard in shards]
-
-    def back(gradients):
-        gs, of_mean, of_variance = zip(*gradients)
-        gs = [shard.matrix(g) for shard, g in zip(shards, gs)]
-        sums = [shard.sums(g) for shard, g in zip(shards, gs)]
-        dots = [shard.dots(g) - off * total for shard, g, total in zip(shards, gs, sums)]
-        dxs = [None] * len(xs)
-        if needs[0]:  # g * factor + distance * slope + level
-            slope = _sum(dots) * (inverse * inverse * factor / -n) + _given(of_variance) * (2.0 / n)
-            level = _sum(sums) * (factor / -n) + _given(of_mean) * (1.0 / n) - off * slope
-            dxs = [shard.combined(g, factor, slope, level) for shard, g in zip(shards, gs)]
-        d_gammas = [dot * inverse if needs[1] else None for dot in dots]
-        d_betas = [total if needs[2] else None for total in sums]
-        return list(zip(dxs, d_gammas, d_betas))
-
-    return [(out, mean, variance, back) for out in outs]
+    return n, mean, off, variance
 
 
-def _moments(shards, n):
-    """The means of the numbers and of their squares, by channel."""
-    return [_sum(found) / n for found in zip(*[shard.moments() for shard in shards])]
+def _means(found):
+    """(n, the mean of the numbers, that of their squares), from counts and sums of all shards."""
+    n, sums, squares = map(_sum, zip(*found))
+    return n, sums / n, squares / n
 
 
 class _Shard:
@@ -230,15 +223,10 @@ class _Shard:
         return dx.reshape(self._shape)
 
 
-def _given(gradients):
-    """The sum of those that are not None; 0 where none is."""
-    found = [g for g in gradients if g is not None]
-    return _sum(found) if found else 0.0
-
-
-def _sum(arrays):
-    """Of a few small arrays, in order."""
-    return functools.reduce(np.add, arrays)
+def _sum(values):
+    """The sum, in order, of those that are not None; 0.0 where none is."""
+    found = [value for value in values if value is not None]
+    return functools.reduce(operator.add, found) if found else 0.0
 
 
 @kernel("standardize", "numpy")
