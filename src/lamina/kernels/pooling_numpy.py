@@ -28,6 +28,10 @@ def max_pool(xp, needs, x, *, pool_size, strides, padding, data_format):
     x, inside = bordered(np, x, places, -math.inf)
     if not needs[0]:
         return _largest(x, places), None
+    pairs = [w for w in places if (w.size, w.stride) != (1, 1)]
+    if [(w.size, w.stride) for w in pairs] == [(2, 2), (2, 2)]:
+        out, back = _of_two_by_two(x, *pairs)
+        return out, lambda g: (back(g) if inside is None else back(g)[inside],)
     steps = []
     for w in reversed(places):
         shape = x.shape
@@ -83,6 +87,41 @@ def _around(x, w):
     shape = x.shape
     before, after = math.prod(shape[: w.axis]), math.prod(shape[w.axis + 1 :])
     return np.ascontiguousarray(x).reshape(before, shape[w.axis], after)
+
+
+def _of_two_by_two(x, rows, columns):
+    """The most usual windows: the larger of two rows first, whose numbers lie side by side.
+
+    Of equal numbers the first of a window gets the gradient, row by row, as it does of any window:
+    so of two equal columns the second, where it was in the upper row and the first was not.
+    """
+    lower = np.greater(x[rows.tap(1)], x[rows.tap(0)])
+    larger = np.maximum(x[rows.tap(0)], x[rows.tap(1)])
+    shape = larger.shape
+    flat, is_lower = _around(larger, columns), _around(lower, columns)
+    first, second = _tap(flat, columns, 0), _tap(flat, columns, 1)
+    right = first == second
+    right &= is_lower[:, : 2 * columns.count : 2] > is_lower[:, 1 : 2 * columns.count : 2]
+    right |= second > first
+    out = np.maximum(first, second)
+    end_of_rows, end_of_columns = 2 * rows.count, 2 * columns.count  # what is behind no window has
+
+    def back(g):
+        g = _around(g, columns)
+        of_rows = np.empty(flat.shape, g.dtype)
+        of_rows[:, end_of_columns:] = 0.0
+        part = g * right
+        _rows(of_rows)[:, 1:end_of_columns:2] = _rows(part)
+        np.subtract(g, part, out=part)
+        _rows(of_rows)[:, :end_of_columns:2] = _rows(part)
+        of_rows = of_rows.reshape(shape)
+        d = np.empty(x.shape, g.dtype)
+        d[(*(slice(None),) * rows.axis, slice(end_of_rows, None))] = 0.0
+        of_lower = np.multiply(of_rows, lower, out=d[rows.tap(1)])
+        np.subtract(of_rows, of_lower, out=d[rows.tap(0)])
+        return d
+
+    return out.reshape(*shape[: columns.axis], columns.count, *shape[columns.axis + 1 :]), back
 
 
 def _largest(x, places):
