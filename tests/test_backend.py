@@ -561,6 +561,40 @@ def test_freed_memory_is_kept_unless_told_not_to():
     assert run_python(MEMORY, LAMINA_KEEP_MEMORY="0") == "False False"
 
 
+HUGE = """
+import threading
+import numpy as np
+from lamina.backend import memory, workers
+
+def flags(address):
+    with open("/proc/self/smaps") as maps:
+        for line in maps:
+            if line[0] in "0123456789abcdef" and line.split()[0].count("-") == 1:
+                start, end = (int(edge, 16) for edge in line.split()[0].split("-"))
+            elif line.startswith("VmFlags") and start <= address < end:
+                return line.split()[1:]
+
+kept, found, both = memory.keep(), [], threading.Barrier(2, timeout=30)
+
+def part(i):
+    both.wait()
+    array = np.ones(1 << 18)
+    found.append("hg" in flags(array.ctypes.data + array.nbytes // 2))
+
+workers.run(part, 2, workers=2)
+print(kept, *found)
+"""
+
+
+@glibc
+@pytest.mark.skipif(
+    not os.path.exists("/sys/kernel/mm/transparent_hugepage"), reason="no huge pages here"
+)
+def test_kept_memory_lies_in_huge_pages_on_every_thread():
+    assert run_python(HUGE, LAMINA_KEEP_MEMORY="1") in ("True True True", "False False False")
+    assert run_python(HUGE, LAMINA_KEEP_MEMORY="0") == "False False False"
+
+
 # ---- settings ---------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ import threading
 import numpy as np
 
 from lamina import config
+from lamina.backend import memory
 
 
 def quiet():
@@ -106,6 +107,7 @@ def _helpers(count: int) -> list[queue.SimpleQueue]:
 
 def _serve(inbox: queue.SimpleQueue) -> None:
     _inside.part = True
+    memory.use_huge_pages()
     with quiet():
         _serve_for_ever(inbox)
 
