@@ -526,9 +526,16 @@ def test_blocks_that_overlap_in_threads_restore_at_the_last():
     assert blas.threads() == before
 
 
+def test_the_processor_of_the_blas_is_the_one_that_threadpoolctl_finds():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    libraries = threadpoolctl.threadpool_info()
+    found = {lib["architecture"] for lib in libraries if lib["internal_api"] == "openblas"}
+    assert blas.core() in (found or {None})
+
+
 def test_a_blas_that_cannot_be_steered_is_left_alone(monkeypatch):
     monkeypatch.setattr(blas, "_controls", lambda: None)
-    assert blas.name() is None and blas.threads() is None
+    assert blas.name() is None and blas.threads() is None and blas.core() is None
     with blas.one_thread():
         pass
 

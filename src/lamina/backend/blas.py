@@ -26,7 +26,7 @@ _SYMBOLS = (
 )
 # By the processor that OpenBLAS's code is for: multiplications up to which it multiplies matrices
 # as they lie. Else, and elsewhere always, it first copies them into an order that suits it.
-_SMALL = {b"SkylakeX": 10**6, b"Cooperlake": 10**6, b"SapphireRapids": 10**6}
+_SMALL = {"SkylakeX": 10**6, "Cooperlake": 10**6, "SapphireRapids": 10**6}
 
 
 class _Controls(NamedTuple):
@@ -80,11 +80,16 @@ def threads() -> int | None:
     return int(controls.get_threads()) if controls else None
 
 
+def core() -> str | None:
+    """The processor that OpenBLAS chose its code for, in its words; None where that is unknown."""
+    controls = _controls()
+    return controls.get_core().decode() if controls and controls.get_core else None
+
+
 @functools.cache
 def small_product() -> int:
     """Multiplications up to which a product is known to be done without copies; 0 where unknown."""
-    controls = _controls()
-    return _SMALL.get(controls.get_core(), 0) if controls and controls.get_core else 0
+    return _SMALL.get(core(), 0)
 
 
 _lock = threading.Lock()

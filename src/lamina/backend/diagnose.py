@@ -71,6 +71,7 @@ def machine() -> dict:
         "memory": _memory(),
         "blas": " ".join(built[key] for key in ("name", "version") if built.get(key))
         or blas.name(),
+        "blas_core": blas.core(),
         "blas_threads": blas.threads(),
     }
 
@@ -198,13 +199,15 @@ def _cuda_of(wheel: str) -> int | None:
 def text(facts: dict) -> str:
     """`report()` as lines for a person."""
     machine, cuda = facts["machine"], facts["cuda"]
-    threads = machine["blas_threads"]
+    core, threads = machine["blas_core"], machine["blas_threads"]
     lines = [f"{name:<18}{version}" for name, version in facts["packages"].items()]
     lines += [
         "",
         f"{'machine':<18}{machine['platform']}, {machine['cores']} cores, "
         f"{_gib(machine['memory'])} of memory",
-        f"{'BLAS':<18}{machine['blas'] or 'unknown'}" + (f", {threads} threads" if threads else ""),
+        f"{'BLAS':<18}{machine['blas'] or 'unknown'}"
+        + (f", for {core}" if core else "")
+        + (f", {threads} threads" if threads else ""),
         "",
         f"{'CUDA driver':<18}{cuda['driver'] or 'none'}",
     ]
