@@ -657,6 +657,11 @@ def test_keep_memory(settings):
 # ---- parts that meet -----------------------------------------------------------------------------
 
 
+def turned(values):
+    """A meeting's work: every part gets what the part before it brought, and all there is."""
+    return [(values[i - 1], list(values)) for i in range(len(values))]
+
+
 @pytest.mark.parametrize("workers", [1, 2, 4])
 @pytest.mark.parametrize("parts", [2, 3, 5])
 def test_parts_that_run_together_exchange_in_order(parts, workers, monkeypatch):
@@ -665,11 +670,33 @@ def test_parts_that_run_together_exchange_in_order(parts, workers, monkeypatch):
 
     def part(i, exchange):
         for turn in range(50):
-            found[i].append(exchange(turn, (i, turn)))
+            found[i].append(exchange(turn, (i, turn), turned))
 
     backends.together.Together(parts).run(part)
-    expected = [[(i, turn) for i in range(parts)] for turn in range(50)]
-    assert found == [expected] * parts
+    for i in range(parts):
+        everything = [[(j, turn) for j in range(parts)] for turn in range(50)]
+        assert found[i] == [(all_[i - 1], all_) for all_ in everything]
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_the_work_of_a_meeting_is_done_once(workers, monkeypatch):
+    monkeypatch.setattr("lamina.config.workers", lambda: workers)
+    done = []
+
+    def part(i, exchange):
+        for turn in range(50):
+            exchange(turn, i, lambda values, turn=turn: done.append(turn) or values)
+
+    backends.together.Together(3).run(part)
+    assert done == list(range(50))
+
+
+def test_an_error_in_the_work_of_a_meeting_ends_all_parts():
+    def work(values):
+        raise KeyError("why")
+
+    with pytest.raises(KeyError, match="why"):
+        backends.together.Together(3).run(lambda i, exchange: exchange("a", i, work))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -679,15 +706,15 @@ def test_parts_that_do_not_meet_are_told_and_all_end(workers, monkeypatch):
 
     def leaves(i, exchange):
         if i != 1:
-            exchange("a", i)
+            exchange("a", i, turned)
 
     def crosses(i, exchange):
-        exchange("a", i)
-        exchange("b" if i == 2 else "c", i)
+        exchange("a", i, turned)
+        exchange("b" if i == 2 else "c", i, turned)
 
     def once_more(i, exchange):
         for _ in range(1 + (i == 0)):
-            exchange("a", i)
+            exchange("a", i, turned)
 
     for part in (leaves, crosses, once_more):
         with pytest.raises(together.Apart, match="did not meet at"):
@@ -696,7 +723,7 @@ def test_parts_that_do_not_meet_are_told_and_all_end(workers, monkeypatch):
     def fails(i, exchange):
         if i == 2:
             raise KeyError("why")
-        exchange("a", i)
+        exchange("a", i, turned)
 
     with pytest.raises(KeyError, match="why"):
         together.Together(3).run(fails)

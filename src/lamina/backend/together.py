@@ -17,7 +17,7 @@ class Apart(RuntimeError):
     """Parts that should have met did not: one took another way through the network."""
 
 
-_GONE = object(), None  # what the others find, in the place of a key and a value, at a part's end
+_GONE = object()  # what parts that wait are given when another has ended
 
 
 class Together:
@@ -25,7 +25,7 @@ class Together:
 
     Example:
         >>> def part(i, exchange):
-        ...     totals[i] = sum(exchange("total", values[i]))
+        ...     shares[i] = exchange("share", values[i], lambda all: [v / sum(all) for v in all])
         >>> Together(2).run(part)
     """
 
@@ -33,16 +33,18 @@ class Together:
         self.parts = parts
         at_once = min(parts, config.workers())
         self._slots = threading.Semaphore(at_once) if at_once < parts else None
-        # From each part to each other one, in which a part that comes last finds all and never
-        # waits: half the switches of threads that a condition for all of them takes.
-        self._ways = [[queue.SimpleQueue() for _ in range(parts)] for _ in range(parts)]
+        self._brought = {}  # by part, at the meeting that is next or going on
+        self._given = [queue.SimpleQueue() for _ in range(parts)]  # to each part, at its meetings
+        self._ended = False  # whether any part has
         self._lock = threading.Lock()
         self._error = None
 
     def run(self, function) -> None:
-        """``function(part, exchange)`` for every part; ``exchange(key, value)`` is a meeting.
+        """``function(part, exchange)`` for every part; ``exchange(key, value, work)`` is a meeting.
 
-        It gives the values that all parts brought, in the order of the parts.
+        The part that comes last calls ``work`` with the values that all brought, in the order of
+        the parts, and each gets its own of the results: so a part sleeps once at a meeting, or not
+        at all, and finds the interpreter free when it wakes.
 
         Raises:
             Apart: where the parts did not meet at the same keys, as often.
@@ -61,23 +63,43 @@ class Together:
                 if self._error is None or isinstance(self._error, Apart):
                     self._error = error
         finally:
-            self._bring(part, _GONE)
+            with self._lock:
+                self._ended = True
+            self._give([_GONE] * self.parts, part)
             if self._slots is not None:
                 self._slots.release()
 
-    def _bring(self, part: int, what) -> None:
-        for way in self._ways[part]:
-            way.put(what)
+    def _exchange(self, part: int, key, value, work):
+        with self._lock:
+            ended = self._ended
+            self._brought[part] = key, value
+            brought = self._brought
+            comes_last = len(brought) == self.parts
+            if comes_last:
+                self._brought = {}
+        if comes_last:
+            if all(other == key for other, _ in brought.values()):
+                results = work([brought[i][1] for i in range(self.parts)])
+                self._give(results, part)
+                return results[part]
+        elif not ended:
+            result = self._wait(part)
+            if result is not _GONE:
+                return result
+        raise Apart(f"the parts of a batch did not meet at {key!r}")
 
-    def _exchange(self, part: int, key, value) -> list:
-        self._bring(part, (key, value))
-        if self._slots is not None:
-            self._slots.release()
+    def _give(self, results, own: int) -> None:
+        """Each of the other parts its result."""
+        for i, way in enumerate(self._given):
+            if i != own:
+                way.put(results[i])
+
+    def _wait(self, part: int):
+        """What this part is given, while which another may compute."""
+        if self._slots is None:
+            return self._given[part].get()
+        self._slots.release()
         try:
-            brought = [ways[part].get() for ways in self._ways]
+            return self._given[part].get()
         finally:
-            if self._slots is not None:
-                self._slots.acquire()
-        if any(other != key for other, _ in brought):
-            raise Apart(f"the parts of a batch did not meet at {key!r}")
-        return [value for _, value in brought]
+            self._slots.acquire()

@@ -116,8 +116,8 @@ def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon, exchange):
         dot = shard.dots(g) - off * total
         dx = None
         if needs[0]:  # g * factor + distance * slope + level
-            found = exchange("gradients", (total, dot, of_mean, of_variance))
-            total_of_all, dot_of_all, of_mean, of_variance = map(_sum, zip(*found))
+            own = total, dot, of_mean, of_variance
+            total_of_all, dot_of_all, of_mean, of_variance = exchange("gradients", own, _added)
             slope = dot_of_all * (inverse * inverse * factor / -n) + of_variance * (2.0 / n)
             level = total_of_all * (factor / -n) + of_mean * (1.0 / n) - off * slope
             dx = shard.combined(g, factor, slope, level)
@@ -126,9 +126,9 @@ def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon, exchange):
     return (out, mean, variance), pullback
 
 
-def _alone(key, value):
+def _alone(key, value, work):
     """``exchange`` for a batch that is its own only shard."""
-    return [value]
+    return work([value])[0]
 
 
 def _statistics(shard, exchange):
@@ -137,22 +137,27 @@ def _statistics(shard, exchange):
     Numbers are taken as they are, a pass less each way, where that loses no digits: where no mean
     is more than a few standard deviations from 0. Otherwise they are taken from the mean on.
     """
-    n, mean, squares = _means(exchange("moments", (shard.count, *shard.moments())))
-    off = mean
+    n, mean, variance, is_near = exchange("moments", shard.moments(), _moments)
+    if is_near:
+        return n, mean, mean, variance
+    shard.start_from(mean)
+    n, off, variance, _ = exchange("moments from the mean on", shard.moments(), _moments)
+    return n, mean + off, off, np.maximum(variance, 0.0)
+
+
+def _moments(found):
+    """For every shard (n, mean, variance, whether all means are near 0), of all of them."""
+    ((n, sums, squares), *_) = _added(found)
+    mean = sums / n
     with workers.quiet():
-        variance = squares - off * off
-        near = off * off <= _NEAR * variance
-    if not near.all():
-        shard.start_from(mean)
-        n, off, squares = _means(exchange("centred", (shard.count, *shard.moments())))
-        mean, variance = mean + off, np.maximum(squares - off * off, 0.0)
-    return n, mean, off, variance
+        variance = squares / n - mean * mean
+        is_near = bool((mean * mean <= _NEAR * variance).all())
+    return [(n, mean, variance, is_near)] * len(found)
 
 
-def _means(found):
-    """(n, the mean of the numbers, that of their squares), from counts and sums of all shards."""
-    n, sums, squares = map(_sum, zip(*found))
-    return n, sums / n, squares / n
+def _added(found):
+    """For every shard the sums, over all of them, of what each has found."""
+    return [tuple(map(_sum, zip(*found)))] * len(found)
 
 
 class _Shard:
@@ -162,7 +167,6 @@ class _Shard:
         self._shape = x.shape
         self._lanes = lanes = _Lanes(x, axis)
         self._starts = None
-        self.count = lanes.count
         self.rows = x.reshape(lanes.shape)
 
     def start_from(self, mean):
@@ -187,7 +191,7 @@ class _Shard:
         return lanes.totals(lanes.each(lambda i, b: lanes.dots(g[b], self._seen(i, b))))
 
     def moments(self):
-        """(sums of the numbers, sums of their squares)."""
+        """(how many numbers a channel has, their sums, the sums of their squares)."""
         lanes = self._lanes
 
         def run(i, block):
@@ -195,7 +199,7 @@ class _Shard:
             return lanes.sums(seen), lanes.dots(seen, seen)
 
         sums, squares = zip(*lanes.each(run))
-        return lanes.totals(sums), lanes.totals(squares)
+        return lanes.count, lanes.totals(sums), lanes.totals(squares)
 
     def scaled(self, factor, shift):
         """``numbers * factor + shift``."""

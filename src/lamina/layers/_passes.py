@@ -27,8 +27,8 @@ class Pass:
     Attributes:
         losses: tensors of one number that layers added to the loss.
         updates: pairs of a parameter and what makes its new array of its old one.
-        exchange: None, or a function (key, value) that gives the values of all shards of the batch,
-            which run side by side, in order.
+        exchange: None, or a function (key, value, work) that gives this shard's part of what
+            ``work`` makes of the values of all shards of the batch, which run side by side.
         of_shard: whether an update was made from this part of the batch alone.
     """
 

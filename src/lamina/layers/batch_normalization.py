@@ -128,7 +128,7 @@ class BatchNormalization(Scaled):
         current = _passes.current()
         exchange = None if current is None else current.exchange
         if exchange is not None:  # every shard's mathematics, at the same place of the network
-            options["exchange"] = lambda what, value: exchange((self.name, what), value)
+            options["exchange"] = lambda what, *given: exchange((self.name, what), *given)
         elif math.prod(inputs.shape) == inputs.shape[self.axis]:
             self._warn_of_one()
         if self.renorm:

@@ -44,8 +44,9 @@ def batch_normalization(xp, x, gamma=None, beta=None, *, axis=-1, epsilon=1e-3, 
     Args:
         x, gamma, beta, axis, epsilon: as in ``standardize``.
         exchange: None; the training loop's, where x is one of several shards of a batch: a function
-            (key, value) that gives the values of all of them. Then the statistics are the batch's,
-            and there is a kernel alone: mathematics of one shard cannot tell the others' gradients.
+            (key, value, work) that gives its part of what ``work`` makes of the values of all of
+            them. Then the statistics are the batch's, and there is a kernel alone: mathematics of
+            one shard cannot tell the others' gradients.
 
     Returns:
         (out, mean, variance): the shape of ``x``, and twice (channels,).
