@@ -422,3 +422,17 @@ def test_inputs_that_are_scaled_are_not_hinted_at():
     scale = layers.Normalization()
     scale.adapt(whole)
     fit(whole, scale)
+
+
+@pytest.mark.parametrize("kind", [layers.RandomBrightness, layers.RandomErasing])
+def test_scaled_images_are_asked_about_once(kind):
+    match = r"from 0 to 255, and these go to 0.*value_range=\(0, 1\)"
+    with pytest.warns(UserWarning, match=match) as told:
+        layer = kind(0.2)
+        layer(IMAGES)
+        layer(IMAGES, training=True)
+        layer(IMAGES, training=True)
+    assert len(told) == 1
+    kind(0.2)(255 * IMAGES, training=True)
+    kind(0.2)(0 * IMAGES, training=True)
+    kind(0.2, value_range=(0, 1))(IMAGES, training=True)

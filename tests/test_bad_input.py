@@ -750,6 +750,8 @@ def test_a_diverged_loss_is_told_of_once():
         (1, "softmax", "binary_crossentropy", 'always 1.* use activation="sigmoid"'),
         (3, None, "sparse_categorical_crossentropy", 'activation="softmax", or .*from_logits'),
         (1, "relu", "binary_crossentropy", 'activation="sigmoid", or .*from_logits'),
+        (1, "sigmoid", lamina.losses.BinaryCrossentropy(from_logits=True), "already: leave out"),
+        (3, "softmax", lamina.losses.SparseCategoricalCrossentropy(True), "already: leave out"),
     ],
 )
 def test_an_output_that_does_not_fit_the_loss_is_warned_of(units, activation, loss, remedy):

@@ -153,6 +153,7 @@ def test_large_images_are_worked_through_in_blocks(monkeypatch, padding, strides
 def test_products_may_be_done_in_pieces(monkeypatch, small, strides):
     """In pieces of 8 and of 136 rows, with and without a rest, as on processors with AVX-512."""
     monkeypatch.setattr("lamina.backend.blas.small_product", lambda: small)
+    monkeypatch.setattr("lamina.backend.blas.threads", lambda: 1)
     monkeypatch.setattr("lamina.kernels.products._rows", products._rows.__wrapped__)
     for padding in ("valid", "same"):
         arrays = [normal(3, 16, 13, 4), normal(3, 3, 4, 8), normal(8)]
@@ -526,6 +527,8 @@ def test_axes_of_any_length():
          r"\(4, 9\): use a smaller kernel, padding='same', or larger images"),
         (lambda: layers.Conv1D(4, 3, dilation_rate=4), (2, 8, 1), r"\(9,\) \(kernel \(3,\), dil"),
         (lambda: layers.Conv2D(4, 3), (2, 0, 5, 1), "does not fit"),
+        (lambda: layers.Conv2D(4, 3), (2, 1, 1, 8), "use a smaller kernel, padding='same', or"),
+        (lambda: layers.Conv2D(4, 5), (2, 3, 3, 8), "use a smaller kernel, padding='same', or"),
         (lambda: layers.Conv2D(4, 5), (2, 3, 32, 32), r"seem to be channels-first: pass xp.moveaxis"
          r"\(x, 1, -1\), or give the layers data_format='channels_first'"),
         (lambda: layers.Conv2D(4, 3, groups=2), (2, 8, 8, 3), "channels that its 2 groups divide"),

@@ -618,7 +618,7 @@ def test_a_missing_last_axis_is_no_product_of_all_pairs(shapes):
 
 MISFITS = [
     ("mse", (4, 3), (4, 1), r"\(4, 1\), got \(4, 3\): give the last layer 3 units"),
-    ("mse", (4,), (4, 3), r"\(4, 3\), got \(4,\): give the last layer 1 unit, or reshape"),
+    ("mse", (4,), (4, 3), r"to_categorical\(y, 3\); else give the last layer 1 unit"),
     ("mse", (5, 1), (4, 1), "both must have the same number of samples"),
     ("bce", (4, 2), (4, 1), "give the last layer 2 units"),
     ("categorical_crossentropy", (4,), (4, 3), "so use sparse_categorical_crossentropy, or make"),
@@ -631,6 +631,7 @@ MISFITS = [
     ("sparse_categorical_crossentropy", (5,), (4, 3), "the same number of samples"),
     ("sparse_categorical_crossentropy", (4,), (4, 1), "use binary_crossentropy for one output"),
     ("sparse_categorical_crossentropy", (4, 2, 1), (4, 3), "one class number for each row"),
+    ("sparse_categorical_crossentropy", (4,), (4, 5, 5, 3), r"layers.Flatten\(\) or a global pool"),
 ]
 
 

@@ -145,6 +145,8 @@ def test_shapes_with_unknown_axes():
         (lambda: layers.Dot((1, 2, 3)), "axes as a whole number or a pair"),
         (lambda: layers.Dot(1)([A]), "a list of 2 inputs"),
         (lambda: layers.Add()([]), "at least one input, got an empty list"),
+        (lambda: layers.Add()(A), r"a list of 1 or more inputs, got \(None, 2, 3\): merge in the"),
+        (lambda: lamina.Sequential([layers.Input((4, 3)), layers.Multiply()]), "merge in the call"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_names_the_layer_and_the_shapes(call, match):

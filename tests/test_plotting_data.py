@@ -217,6 +217,15 @@ class TestConfusionMatrix:
             plotting.confusion_matrix([0, 1], [0.2, np.nan])
         with pytest.raises(ValueError, match=r"y_true expects labels.*\(0,\)"):
             plotting.confusion_matrix([], [])
+        for rows in ([[0.8, 0.2], [0.1, 0.9]], [[1, 1], [0, 1]]):
+            with pytest.raises(ValueError, match=r"come first, confusion_matrix\(y_true, y_pred\)"):
+                plotting.confusion_matrix(rows, [0, 1])
+
+    def test_few_errors_among_many_are_not_written_as_none(self):
+        true, predicted = np.zeros(1000, int), np.zeros(1000, int)
+        true[0], predicted[1:3] = 1, 1
+        figure = plotting.confusion_matrix(true, predicted, normalize=True)
+        assert [text.get_text() for text in figure.axes[0].texts] == ["1.00", "<0.01", "1.00", "0"]
 
 
 class TestImages:

@@ -128,19 +128,44 @@ def test_values_and_gradients_are_pytorchs(
 
 
 @pytest.mark.parametrize("size, stride", [(2, 2), (3, 2), (3, 1), ((1, 2), (1, 2)), (2, 1)])
-def test_of_equal_numbers_the_first_gets_the_gradient(size, stride, backend):
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_of_equal_numbers_the_first_gets_the_gradient(size, stride, padding, data_format, backend):
+    turned = data_format == "channels_first"
     x = RNG.integers(0, 3, (3, 7, 8, 2)).astype("float64")  # ties in most windows
-    t = lamina.Tensor(backend.asarray(x), requires_grad=True)
-    y = ops.max_pool(t, pool_size=size, strides=stride)
+    given = np.ascontiguousarray(np.moveaxis(x, -1, 1)) if turned else x
+    t = lamina.Tensor(backend.asarray(given), requires_grad=True)
+    how = {"strides": stride, "padding": padding, "data_format": data_format}
+    y = ops.max_pool(t, pool_size=size, **how)
     weight = RNG.normal(size=y.shape)
     lamina.xp.sum(y * backend.asarray(weight)).backward()
+    found = backend.to_numpy(t.grad)
+    if turned:
+        found, weight = np.moveaxis(found, 1, -1), np.moveaxis(weight, 1, -1)
     expected = np.zeros_like(x)
-    (k, m), (s, r) = np.broadcast_to(size, 2), np.broadcast_to(stride, 2)
     for n, i, j, c in np.ndindex(weight.shape):
-        window = x[n, i * s : i * s + k, j * r : j * r + m, c]
-        row, column = divmod(int(np.argmax(window)), m)  # row by row, the first of the largest
-        expected[n, i * s + row, j * r + column, c] += weight[n, i, j, c]
-    np.testing.assert_allclose(backend.to_numpy(t.grad), expected, atol=1e-12)
+        seen = []  # of each axis: from which element to which
+        for which, at in ((0, i), (1, j)):
+            k, s = np.broadcast_to(size, 2)[which], np.broadcast_to(stride, 2)[which]
+            lacking = max(0, (weight.shape[1 + which] - 1) * s + k - x.shape[1 + which])
+            start = at * s - lacking // 2
+            seen.append(slice(max(0, start), start + k))
+        window = x[n, seen[0], seen[1], c]
+        row, column = np.unravel_index(np.argmax(window), window.shape)  # row by row, the first
+        expected[n, seen[0].start + row, seen[1].start + column, c] += weight[n, i, j, c]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_a_pooling_keeps_no_image_for_its_gradient():
+    """What is kept is who was the largest, in a byte or two for each window and number."""
+    import tracemalloc
+
+    x = distinct(8, 32, 32, 16)
+    tracemalloc.start()
+    out = ops.max_pool(lamina.Tensor(x, requires_grad=True), pool_size=2)
+    kept = tracemalloc.get_traced_memory()[0] - out.data.nbytes
+    tracemalloc.stop()
+    assert kept < 0.2 * x.nbytes
 
 
 def test_nan_is_never_hidden(backend):

@@ -1,4 +1,4 @@
-"""NumPy's matrix products: how many threads they use, read and set, and what suits them.
+"""NumPy's matrix products: their threads, read and set, and up to which size they copy nothing.
 
 While worker threads share a batch each of them multiplies on its own thread; the products must then
 not start threads of their own, and their sums must not depend on how many there would be.
@@ -18,15 +18,17 @@ import numpy as np
 # What a library calls its functions: OpenBLAS as NumPy's wheels build it, OpenBLAS as distributions
 # do, and Intel's MKL, which does not tell the processor.
 _SYMBOLS = (
-    *[
-        tuple(form.format(name) for name in ("set_num_threads", "get_num_threads", "get_corename"))
-        for form in ("scipy_openblas_{}64_", "openblas_{}64_", "openblas_{}")
-    ],
+    (
+        "scipy_openblas_set_num_threads64_",
+        "scipy_openblas_get_num_threads64_",
+        "scipy_openblas_get_corename64_",
+    ),
+    ("openblas_set_num_threads64_", "openblas_get_num_threads64_", "openblas_get_corename64_"),
+    ("openblas_set_num_threads", "openblas_get_num_threads", "openblas_get_corename"),
     ("MKL_Set_Num_Threads", "MKL_Get_Max_Threads", None),
 )
-# By the processor that OpenBLAS's code is for: multiplications up to which it multiplies matrices
-# as they lie. Else, and elsewhere always, it first copies them into an order that suits it.
-_SMALL = {"SkylakeX": 10**6, "Cooperlake": 10**6, "SapphireRapids": 10**6}
+_SMALL = 10**6  # multiplications up to which OpenBLAS multiplies matrices as they lie, on these:
+_HAVE_SMALL = {"SkylakeX", "Cooperlake", "SapphireRapids"}
 
 
 class _Controls(NamedTuple):
@@ -86,10 +88,9 @@ def core() -> str | None:
     return controls.get_core().decode() if controls and controls.get_core else None
 
 
-@functools.cache
 def small_product() -> int:
     """Multiplications up to which a product is known to be done without copies; 0 where unknown."""
-    return _SMALL.get(core(), 0)
+    return _SMALL if core() in _HAVE_SMALL else 0
 
 
 _lock = threading.Lock()

@@ -65,7 +65,7 @@ class Together:
         finally:
             with self._lock:
                 self._ended = True
-            self._give([_GONE] * self.parts, part)
+                self._give([_GONE] * self.parts, part)
             if self._slots is not None:
                 self._slots.release()
 
@@ -80,7 +80,8 @@ class Together:
         if comes_last:
             if all(other == key for other, _ in brought.values()):
                 results = work([brought[i][1] for i in range(self.parts)])
-                self._give(results, part)
+                with self._lock:  # no part ends before all have their results
+                    self._give(results, part)
                 return results[part]
         elif not ended:
             result = self._wait(part)

@@ -46,7 +46,7 @@ class _Job:
 _lock = threading.Lock()
 _dispatch = threading.Lock()
 _inboxes: list[queue.SimpleQueue] = []
-_inside = threading.local()
+_inside = threading.local()  # .part: whether this thread is within a part
 
 
 def run(function, parts: int, workers: int | None = None) -> None:
@@ -107,18 +107,15 @@ def _helpers(count: int) -> list[queue.SimpleQueue]:
 
 def _serve(inbox: queue.SimpleQueue) -> None:
     _inside.part = True
-    memory.use_huge_pages()
+    has_asked = False
     with quiet():
-        _serve_for_ever(inbox)
-
-
-def _serve_for_ever(inbox: queue.SimpleQueue) -> None:
-    while True:
-        job = inbox.get()
-        job.work()
-        finished = job.finished
-        del job
-        finished.put(True)
+        while True:
+            job = inbox.get()
+            has_asked = has_asked or memory.use_huge_pages()
+            job.work()
+            finished = job.finished
+            del job
+            finished.put(True)
 
 
 def _after_fork() -> None:

@@ -147,7 +147,7 @@ def _statistics(shard, exchange):
 
 def _moments(found):
     """For every shard (n, mean, variance, whether all means are near 0), of all of them."""
-    ((n, sums, squares), *_) = _added(found)
+    n, sums, squares = _total(found)
     mean = sums / n
     with workers.quiet():
         variance = squares / n - mean * mean
@@ -157,7 +157,11 @@ def _moments(found):
 
 def _added(found):
     """For every shard the sums, over all of them, of what each has found."""
-    return [tuple(map(_sum, zip(*found)))] * len(found)
+    return [_total(found)] * len(found)
+
+
+def _total(found):
+    return tuple(map(_sum, zip(*found)))
 
 
 class _Shard:

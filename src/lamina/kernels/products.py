@@ -2,10 +2,16 @@
 
 A BLAS copies what it multiplies into an order that suits it, which for a tall matrix and one with
 few columns is a large part of the work. OpenBLAS has code that does without for small products on
-processors with AVX-512, and is fed with pieces of rows here. Measured, float32, GFLOP/s of one
-thread for 4608 rows, whole and in pieces: 144 columns by 16 69 and 86, 288 by 32 93 and 132, 320 by
-64 113 and 136. The second matrix must begin where a line of the cache does, else a third of that is
-lost. On processors without AVX-512 nothing is done here.
+processors with AVX-512, and is fed with pieces of rows here. Measured, float32, 4608 rows, GFLOP/s
+of one thread:
+
+    columns x columns of the other    whole    in pieces
+                          144 x 16       69           86
+                          288 x 32       93          132
+                          320 x 64      113          136
+
+The second matrix must begin where a line of the cache does, else up to all of the gain is lost.
+Elsewhere, and where the BLAS has several threads to share a product, nothing is done here.
 """
 
 import functools
@@ -15,48 +21,56 @@ import numpy as np
 from lamina.backend import blas
 
 _STEP = 8  # rows that the code takes at a time
-_FEWEST_ADDED = 96  # rows of a piece, where the products of the pieces are added
+_FEWEST_ADDED = 96  # rows of a piece, below which adding the pieces' products costs what they gain
 _LINE = 64  # bytes of a line of the cache
 
 
 def product(tall, matrix, out):
     """``tall @ matrix`` into ``out``; ``tall`` is a matrix, or a stack of them."""
-    rows, columns = tall.shape[-2:]
-    each = _rows(rows, columns * matrix.shape[1], _STEP)
-    if each == rows:
+    each = _piece(tall, matrix, _STEP)
+    if not each:
         np.matmul(tall, matrix, out=out)
         return
     matrix = _on_a_line(matrix)
-    rest = rows % each
     np.matmul(_cut(tall, each), matrix, out=_cut(out, each))
+    rest = tall.shape[-2] % each
     if rest:
         np.matmul(tall[..., -rest:, :], matrix, out=out[..., -rest:, :])
 
 
 def matched(tall, other):
     """``tall.T @ other``, two matrices of as many rows; or stacks, whose products are added."""
-    rows, columns = tall.shape[-2:]
-    each = _rows(rows, columns * other.shape[-1], _FEWEST_ADDED)
-    rest = rows % each
-    if each == rows and tall.ndim == 2:
-        return tall.T.dot(other)
-    total = _matched_one_by_one(_cut(tall, each), _cut(other, each))
+    each = _piece(tall, other, _FEWEST_ADDED)
+    if not each:
+        if tall.ndim == 2:
+            return tall.T.dot(other)
+        return _added(np.matmul(np.swapaxes(tall, -1, -2), other))
+    total = _added(np.matmul(np.swapaxes(_cut(tall, each), -1, -2), _cut(other, each)))
+    rest = tall.shape[-2] % each
     if rest:
         total += matched(tall[..., -rest:, :], other[..., -rest:, :])
     return total
 
 
-def _matched_one_by_one(talls, others):
-    found = np.matmul(np.swapaxes(talls, -1, -2), others)
-    return np.add.reduce(found.reshape(-1, *found.shape[-2:]), axis=0)
+def _added(products):
+    """The sum of a stack of matrices."""
+    return np.add.reduce(products, axis=tuple(range(products.ndim - 2)))
+
+
+def _piece(tall, other, fewest):
+    """The rows of a piece; 0 where pieces gain nothing."""
+    if tall.dtype.char not in "fd" or blas.threads() != 1:
+        return 0
+    rows, columns = tall.shape[-2:]
+    return _rows(rows, columns * other.shape[-1], fewest)
 
 
 @functools.lru_cache(maxsize=256)
-def _rows(rows, products, fewest):
-    """The rows of a piece, where one takes so many multiplications; all, if pieces gain nothing."""
-    most = blas.small_product() // max(1, products) // _STEP * _STEP
+def _rows(rows, each_row, fewest):
+    """The same, where a row takes so many multiplications."""
+    most = blas.small_product() // max(1, each_row) // _STEP * _STEP
     if most < fewest or rows <= most:
-        return rows
+        return 0
     even = (each for each in range(most, most // 2, -_STEP) if rows % each == 0)
     return next(even, most)  # without a rest, if that can be
 

@@ -1,7 +1,13 @@
 """What layers that change images at random have in common."""
 
+import math
+
+from lamina.autograd import Tensor
+from lamina.errors import warn
 from lamina.layers._options import take_seed
 from lamina.layers._spatial import Spatial
+
+_FAR = 1 / 100  # of the largest value there may be: images below it have been scaled
 
 
 class Augmentation(Spatial):
@@ -17,6 +23,8 @@ class Augmentation(Spatial):
 
     stays_wide = True
     rank = 2
+    value_range = None  # the least and the largest value of images, where these matter
+    _looked = False  # at values of images
 
     def __init__(self, seed=None, data_format=None, **kwargs):
         super().__init__(data_format, **kwargs)
@@ -27,7 +35,26 @@ class Augmentation(Spatial):
         raise NotImplementedError(f"{self} defines no augment(images, random): write one")
 
     def call(self, inputs, training=False):
-        return self.augment(inputs, self.random()) if training else inputs
+        if not training:
+            return inputs
+        if self.value_range is not None and not self._looked:
+            self._look_at(inputs)
+        return self.augment(inputs, self.random())
+
+    def _look_at(self, inputs) -> None:
+        """Warn, once, where the first images have been scaled and the range of values has not."""
+        self._looked = True
+        if not self.backend.is_host:
+            return  # where looking would mean waiting for the device
+        xp = self.backend.xp
+        data = inputs.data if isinstance(inputs, Tensor) else inputs
+        largest = float(xp.max(xp.abs(data))) if math.prod(data.shape) else 0.0
+        if 0 < largest <= 1 < _FAR * self.value_range[1]:
+            warn(
+                f"{self} takes images for values from {self.value_range[0]:g} to "
+                f"{self.value_range[1]:g}, and these go to {largest:g}: give it "
+                "value_range=(0, 1), or put it before Rescaling"
+            )
 
     def per_image(self, random, low, high, images):
         """Numbers from low to high, one per image, so that they broadcast over ``images``."""

@@ -150,9 +150,20 @@ class Convolution(Spatial):
             self.windows(self._image(shape, _BIG))
         except ValueError as error:
             expected, _, remedy = str(error).partition(": ")
-            if self._image(shape, _BIG)[0] in (1, 3):
+            if self._image(shape, _BIG)[0] in (1, 3) and self._fits_turned(shape):
                 remedy = self._turned_remedy(shape, shape[1]) or remedy
             raise ValueError(f"{self}, given {tuple(shape)}: {expected}: {remedy}") from None
+
+    def _fits_turned(self, shape) -> bool:
+        """Whether windows would fit if the channels were at the other end."""
+        batch, *inner = shape
+        last = self.data_format == "channels_last"
+        turned = (batch, *inner[1:], inner[0]) if last else (batch, inner[-1], *inner[:-1])
+        try:
+            self.windows(self._image(turned, _BIG))
+        except ValueError:
+            return False
+        return True
 
     def _turned_remedy(self, shape, channels) -> str:
         """What to do where the channels seem to be at the other end."""

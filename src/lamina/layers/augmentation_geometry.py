@@ -15,10 +15,13 @@ _FLIPS = ("horizontal", "vertical", "horizontal_and_vertical")
 class RandomFlip(Augmentation):
     """Every other image, at random, as in a mirror.
 
+    In training only.
+
     Args:
         mode: "horizontal" swaps left and right, "vertical" top and bottom;
             "horizontal_and_vertical" decides on each for itself.
-        seed, data_format: as for every augmentation.
+        seed: a whole number, for changes that repeat themselves whatever else is random.
+        data_format: "channels_last" or "channels_first"; None is "channels_last".
     """
 
     def __init__(self, mode="horizontal_and_vertical", seed=None, data_format=None, **kwargs):
@@ -44,7 +47,8 @@ class RandomCrop(Augmentation):
 
     Args:
         height, width: the size of the window.
-        seed, data_format: as for every augmentation.
+        seed: a whole number, for changes that repeat themselves whatever else is random.
+        data_format: "channels_last" or "channels_first"; None is "channels_last".
 
     Raises:
         ValueError: for images smaller than the window.
@@ -129,12 +133,15 @@ class _Affine(Augmentation):
 class RandomTranslation(_Affine):
     """Every image moved by a part of its size.
 
+    In training only.
+
     Args:
         height_factor, width_factor: how far, as a part of height and width, down and to the right:
             drawn from a pair of numbers from -1 to 1, or from -f to f for one number f.
         fill_mode, fill_value: what lies outside: see ``ops.affine_transform``.
         interpolation: "bilinear" or "nearest".
-        seed, data_format: as for every augmentation.
+        seed: a whole number, for changes that repeat themselves whatever else is random.
+        data_format: "channels_last" or "channels_first"; None is "channels_last".
     """
 
     def __init__(
@@ -169,12 +176,15 @@ class RandomTranslation(_Affine):
 class RandomRotation(_Affine):
     """Every image turned about its middle.
 
+    In training only.
+
     Args:
         factor: how far, as a part of a full turn, counter-clockwise: drawn from a pair of numbers
             from -1 to 1, or from -f to f for one number f.
         fill_mode, fill_value: what lies outside: see ``ops.affine_transform``.
         interpolation: "bilinear" or "nearest".
-        seed, data_format: as for every augmentation.
+        seed: a whole number, for changes that repeat themselves whatever else is random.
+        data_format: "channels_last" or "channels_first"; None is "channels_last".
     """
 
     def __init__(
@@ -205,13 +215,16 @@ class RandomRotation(_Affine):
 class RandomZoom(_Affine):
     """Every image zoomed about its middle.
 
+    In training only.
+
     Args:
         height_factor: how much more is seen of the height: 0.2 zooms out by 20 %, -0.2 in. Drawn
             from a pair of numbers above -1 and up to 1, or from -f to f for one number f.
         width_factor: the same for the width; None keeps the proportions.
         fill_mode, fill_value: what lies outside: see ``ops.affine_transform``.
         interpolation: "bilinear" or "nearest".
-        seed, data_format: as for every augmentation.
+        seed: a whole number, for changes that repeat themselves whatever else is random.
+        data_format: "channels_last" or "channels_first"; None is "channels_last".
     """
 
     def __init__(

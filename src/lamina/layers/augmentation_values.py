@@ -7,11 +7,13 @@ from lamina.layers._augmentation import Augmentation, factor_range, value_range_
 class RandomContrast(Augmentation):
     """``(inputs - mean) * contrast + mean``, with the mean of each channel of each image.
 
+    In training only.
+
     Args:
         factor: the contrast is drawn from 1 - f to 1 + f for one number f, or from 1 - low to
             1 + high for a pair; numbers from 0 to 1.
         value_range: the least and the largest value of images, which the result keeps to.
-        seed: as for every augmentation.
+        seed: a whole number, for changes that repeat themselves whatever else is random.
     """
 
     def __init__(self, factor, value_range=(0, 255), seed=None, **kwargs):
@@ -35,11 +37,13 @@ class RandomContrast(Augmentation):
 class RandomBrightness(Augmentation):
     """``inputs + shift * (high - low)`` for values from low to high.
 
+    In training only.
+
     Args:
         factor: the shift is drawn from a pair of numbers from -1 (black) to 1 (white), or from -f
             to f for one number f.
         value_range: the least and the largest value of images, which the result keeps to.
-        seed: as for every augmentation.
+        seed: a whole number, for changes that repeat themselves whatever else is random.
     """
 
     def __init__(self, factor, value_range=(0, 255), seed=None, **kwargs):
@@ -60,16 +64,19 @@ class RandomBrightness(Augmentation):
 class RandomErasing(Augmentation):
     """A rectangle of an image, erased.
 
+    In training only.
+
     Zhong et al., "Random erasing data augmentation", 2017.
 
     Args:
         factor: the probability for each image, itself drawn from a pair of numbers from 0 to 1, or
             from 0 to f for one number f.
-        scale: the square of the rectangle's height is drawn from this pair, as a part of the
-            image's; and so is that of its width.
+        scale: height and width of the rectangle are each the square root of a number from this
+            pair, times those of the image: at (0.25, 0.25) half of each.
         fill_value: what is put there: a number, or one per channel; None is noise.
         value_range: the least and the largest value of images, which the filling keeps to.
-        seed, data_format: as for every augmentation.
+        seed: a whole number, for changes that repeat themselves whatever else is random.
+        data_format: "channels_last" or "channels_first"; None is "channels_last".
     """
 
     def __init__(
@@ -88,6 +95,7 @@ class RandomErasing(Augmentation):
         self._area = factor_range(self, "scale", scale, 0, 1)
         self.fill_value = fill_value
         self.value_range = value_range_of(self, value_range)
+        self._looked = fill_value is not None  # noise alone has a size of its own
 
     def augment(self, images, random):
         raw, height, width = self.backend.xp, *self.spatial(images.shape)

@@ -1,7 +1,7 @@
 """Layers that merge several inputs into one: called on a list of them."""
 
 from lamina import xp
-from lamina.layers._inputs import each
+from lamina.layers._inputs import is_several
 from lamina.layers._layer import Layer
 from lamina.ops.normalization import unit_normalization
 
@@ -10,6 +10,9 @@ class Merge(Layer):
     """What the merging layers share. Inputs are broadcast, each sample for itself.
 
     An input with fewer axes than others gets axes of 1 behind that of the batch.
+
+    Example, in the ``call`` of a layer that has ``self.conv`` and ``self.sum = layers.Add()``:
+        >>> return self.sum([inputs, self.conv(inputs)])
     """
 
     takes_several = True
@@ -17,11 +20,16 @@ class Merge(Layer):
     most = None
 
     def check_input(self, shape):
-        shapes = each(shape)
-        if len(shapes) < self.least or (self.most is not None and len(shapes) > self.most):
+        if not is_several(shape):
+            raise self.input_error(
+                f"a list of {self._wanted()} inputs",
+                shape,
+                "merge in the call of a layer or model of your own: self.merge([x, self.conv(x)])",
+            )
+        if len(shape) < self.least or (self.most is not None and len(shape) > self.most):
             raise self.input_error(f"a list of {self._wanted()} inputs", shape)
         super().check_input(shape)
-        self.check_shapes(shapes)
+        self.check_shapes(shape)
 
     def _wanted(self) -> str:
         return f"{self.least}" if self.most == self.least else f"{self.least} or more"

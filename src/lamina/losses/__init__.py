@@ -159,6 +159,18 @@ _LOSSES = Registry(
 )
 
 
+def _named(name):
+    """The class of a name; who asks for "crossentropy" is told which there are."""
+    folded = name.lower().replace("_", "")
+    if "crossentropy" in folded and not ("binary" in folded or "categorical" in folded):
+        raise ValueError(
+            f"unknown loss {name!r}: it is sparse_categorical_crossentropy for class numbers, "
+            "categorical_crossentropy for one-hot rows, and binary_crossentropy for one output or "
+            "several that are each true or not"
+        )
+    return _LOSSES.named(name)
+
+
 def get(identifier) -> Loss | None:
     """The loss that a name, a class, a function, a configuration or a loss stands for.
 
@@ -178,7 +190,7 @@ def get(identifier) -> Loss | None:
     if identifier is None or isinstance(identifier, Loss):
         return identifier
     if isinstance(identifier, str):
-        return _LOSSES.named(identifier)()
+        return _named(identifier)()
     if isinstance(identifier, dict):
         return deserialize(identifier)
     if isinstance(identifier, type) and issubclass(identifier, Loss):

@@ -142,6 +142,11 @@ def _misfit(shape, outputs, what):
             f"{counted(shape[-1] if shape else 1, 'unit')} or mend y"
         )
     units = shape[-1] if len(shape) == len(outputs) else 1
+    if tuple(shape) in (rows, (*rows, 1)):
+        return ValueError(
+            f"{lead}: for class numbers use sparse_categorical_crossentropy, or make them one-hot "
+            f"with lamina.utils.to_categorical(y, {outputs[-1]}); else give the last layer 1 unit"
+        )
     return ValueError(f"{lead}: give the last layer {counted(units, 'unit')}, or reshape y_true")
 
 
@@ -162,6 +167,11 @@ def _misfit_classes(shape, outputs, rows, what):
         )
     if shape[:1] != outputs[:1]:
         return ValueError(f"{lead}: both must have the same number of samples")
+    if len(shape) < len(rows):
+        return ValueError(
+            f"{lead}: for one class a sample put layers.Flatten() or a global pooling before the "
+            "last layer; else give a class number for each row of outputs"
+        )
     return ValueError(f"{lead}: give one class number for each row of outputs")
 
 

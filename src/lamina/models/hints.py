@@ -16,6 +16,7 @@ _WHERE = {
     "categorical_crossentropy": 'activation="softmax"',
     "sparse_categorical_crossentropy": 'activation="softmax"',
 }
+_PROBABILITIES = (ops.softmax, ops.sigmoid)
 _NOT_PROBABILITIES = (ops.linear, ops.relu, ops.tanh)
 
 
@@ -36,6 +37,11 @@ def warn_of_outputs(model, loss) -> None:
         warn(
             f'the loss "{name}" takes probabilities, and {last} gives none: give it '
             f"{_WHERE[name]}, or the loss from_logits=True"
+        )
+    if name in _WHERE and activation in _PROBABILITIES and loss.options.get("from_logits"):
+        warn(
+            f'the loss "{name}" has from_logits=True, and {last} gives probabilities already: '
+            "leave out one of the two"
         )
 
 

@@ -157,7 +157,11 @@ class Model(Trainer, RandomState, Layer):
             print_fn(line)
 
     def save_weights(self, filepath, overwrite=True) -> None:
-        """Write all weights to a ``.safetensors`` or ``.npz`` file, by layer and name.
+        """Write all weights to a ``.safetensors`` or ``.npz`` file.
+
+        They are named by the place of their layer in the model, then by what they are, as
+        ``model/0/kernel``; within a layer of your own its layers are counted in the order in which
+        it made them. So a file fits every model built alike, whatever its layers are called.
 
         Raises:
             FileExistsError: where the file exists and ``overwrite`` is False.

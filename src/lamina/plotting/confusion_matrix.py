@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamina.plotting._figure import BLUE, VERMILION, panels, save
+from lamina.plotting._figure import BLUE, VERMILION, host, panels, save
 from lamina.plotting._labels import PIXELS, labels
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ def _count(
 ) -> tuple[np.ndarray, list[str]]:
     """The matrix, and what to call its rows."""
     true, true_count = labels(y_true, "y_true", PIXELS)
+    _refuse_scores(y_true)
     predicted, predicted_count = labels(y_pred, "y_pred", PIXELS)
     if len(true) != len(predicted):
         raise ValueError(
@@ -141,6 +142,17 @@ def _count(
     return counts, named if named is not None else [str(label) for label in classes]
 
 
+def _refuse_scores(y_true: Any) -> None:
+    """Raise where what should be true classes is rows of scores, as of the predictions."""
+    values = host(y_true)
+    if values.ndim == 2 and values.shape[1] > 1:
+        if not (((values == 0) | (values == 1)).all() and (values.sum(axis=1) == 1).all()):
+            raise ValueError(
+                "y_true expects labels (n,) or one-hot rows, got rows of other numbers, of shape "
+                f"{values.shape}: the true classes come first, confusion_matrix(y_true, y_pred)"
+            )
+
+
 def _colours(parts: np.ndarray) -> np.ndarray:
     """Blue on the diagonal, orange beside it, each from white to full with the part of the row."""
     from matplotlib.colors import to_rgb
@@ -162,7 +174,9 @@ def _luminance(colour: np.ndarray) -> float:
 
 def _texts(counts: np.ndarray, parts: np.ndarray, normalize: bool) -> np.ndarray:
     def text(count: int, part: float) -> str:
-        return ("0" if count == 0 else f"{part:.2f}") if normalize else str(count)
+        if not normalize:
+            return str(count)
+        return "0" if count == 0 else "<0.01" if part < 0.005 else f"{part:.2f}"
 
     return np.vectorize(text, otypes=[object])(counts, parts)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SIDE = 2.1
 HEAT = "inferno"
 DIMMED = 0.55  # the image below the heat
-_NOTHING = {"Grad-CAM": "0: no map speaks for it"}  # try another layer=
+_NOTHING = {"Grad-CAM": "0 everywhere: try layer="}
 
 
 def saliency(
@@ -117,7 +117,7 @@ def _said(score: Score) -> list[str]:
         own = [row[one] for row, one in zip(rows, score.classes)]
     if score.kind == "logit" and rows.min() >= 0:
         return [f"{value:.1%}" for value in own]
-    return [f"{value:.3g}" for value in own]
+    return [f"output {value:.3g}" for value in own]
 
 
 def _draw(pictures: np.ndarray, heat: np.ndarray, names: list[str], what: str, ax: Any) -> Figure:
