@@ -401,7 +401,8 @@ def test_shuffles_and_masks_of_training_are_the_same_bits(backend):
         lamina.utils.set_random_seed(11)
         noted = Noted(), Noted(), Noted()
         model = lamina.Sequential(
-            [layers.Input((8, 8, 1)), noted[0], layers.RandomFlip(), layers.RandomErasing(),
+            [layers.Input((8, 8, 1)), noted[0], layers.RandomFlip(),
+             layers.RandomErasing(value_range=(0, 1)),
              noted[1], layers.Flatten(), layers.Dropout(0.5), layers.Dropout(0.3), noted[2],
              layers.Dense(1)],
             backend=place,

@@ -33,9 +33,8 @@ from lamina.ops._op import kernel
 from lamina.ops.convolution import conv_windows, depthwise_windows, image_windows
 
 BLOCK = 1 << 20
-"""Numbers in a matrix of columns. A quarter of it would stay in the second cache, 5 to 10 % faster
-on one thread with few channels; more of it lets two threads hand each other the interpreter less
-often, which gains as much on a step that they share."""
+"""Numbers in a matrix of columns. A quarter of it, which caches hold, is 5 to 10 % faster on one
+thread; more lets two threads hand each other the interpreter less often, which gains as much."""
 _NEARLY = 1.25  # times as many positions as windows up to which multiplying zeros is cheaper
 _LONG = 64  # times as long as its windows a signal must be to be taken in turns
 _SHORT = 24  # numbers side by side from which on windows are copied as rows

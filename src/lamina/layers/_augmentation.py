@@ -2,6 +2,7 @@
 
 import math
 
+from lamina import backend
 from lamina.autograd import Tensor
 from lamina.errors import warn
 from lamina.layers._options import take_seed
@@ -23,8 +24,7 @@ class Augmentation(Spatial):
 
     stays_wide = True
     rank = 2
-    value_range = None  # the least and the largest value of images, where these matter
-    _looked = False  # at values of images
+    _asks_for_range = False  # whether images of another range than value_range would be ruined
 
     def __init__(self, seed=None, data_format=None, **kwargs):
         super().__init__(data_format, **kwargs)
@@ -37,18 +37,18 @@ class Augmentation(Spatial):
     def call(self, inputs, training=False):
         if not training:
             return inputs
-        if self.value_range is not None and not self._looked:
+        if self._asks_for_range:
             self._look_at(inputs)
         return self.augment(inputs, self.random())
 
     def _look_at(self, inputs) -> None:
         """Warn, once, where the first images have been scaled and the range of values has not."""
-        self._looked = True
-        if not self.backend.is_host:
-            return  # where looking would mean waiting for the device
-        xp = self.backend.xp
+        self._asks_for_range = False
         data = inputs.data if isinstance(inputs, Tensor) else inputs
-        largest = float(xp.max(xp.abs(data))) if math.prod(data.shape) else 0.0
+        place = backend.of(data)
+        if not place.is_host or not math.prod(data.shape):
+            return  # looking would mean waiting for the device
+        largest = float(place.xp.max(place.xp.abs(data)))
         if 0 < largest <= 1 < _FAR * self.value_range[1]:
             warn(
                 f"{self} takes images for values from {self.value_range[0]:g} to "

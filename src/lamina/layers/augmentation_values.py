@@ -50,6 +50,7 @@ class RandomBrightness(Augmentation):
         super().__init__(seed, **kwargs)
         self.factor = factor
         self._shift = factor_range(self, "factor", factor, -1, 1)
+        self._asks_for_range = True
         self.value_range = value_range_of(self, value_range)
 
     def augment(self, images, random):
@@ -95,7 +96,7 @@ class RandomErasing(Augmentation):
         self._area = factor_range(self, "scale", scale, 0, 1)
         self.fill_value = fill_value
         self.value_range = value_range_of(self, value_range)
-        self._looked = fill_value is not None  # noise alone has a size of its own
+        self._asks_for_range = fill_value is None  # of noise
 
     def augment(self, images, random):
         raw, height, width = self.backend.xp, *self.spatial(images.shape)
