@@ -20,7 +20,7 @@ import numpy as np
 
 from lamina.backend import blas
 
-_MANY = 256  # rows from which on it pays to put the other matrix where it should begin
+_MANY = 256  # rows, in all, from which on it pays to put the other matrix where it should begin
 _STEP = 8  # rows that the code takes at a time
 _FEWEST_ADDED = 96  # rows of a piece, below which adding the pieces' products costs what they gain
 _LINE = 64  # bytes of a line of the cache
@@ -60,9 +60,9 @@ def _added(products):
 
 def _piece(tall, other, fewest):
     """The rows of a piece; 0 where pieces gain nothing."""
-    if tall.dtype.char not in "fd" or blas.threads() != 1:
-        return 0
     rows, columns = tall.shape[-2:]
+    if tall.size < _MANY * columns or tall.dtype.char not in "fd" or blas.threads() != 1:
+        return 0
     return _rows(rows, columns * other.shape[-1], fewest)
 
 
@@ -70,7 +70,7 @@ def _piece(tall, other, fewest):
 def _rows(rows, each_row, fewest):
     """The same, where a row takes so many multiplications."""
     most = blas.small_product() // max(1, each_row) // _STEP * _STEP
-    if most < fewest or rows <= most or rows < _MANY:
+    if most < fewest or rows <= most:
         return 0
     even = (each for each in range(most, most // 2, -_STEP) if rows % each == 0)
     return next(even, most)  # without a rest, if that can be
