@@ -367,7 +367,9 @@ def test_layers_inside_layers_and_the_derivatives_of_derivatives():
 
 
 def test_spectral_normalization_measures_in_float32():
-    inner = layers.Dense(4, dtype="mixed_float16")
+    # of singular values that lie near each other even these steps do not find the largest
+    start = lamina.initializers.GlorotUniform(seed=1)
+    inner = layers.Dense(4, kernel_initializer=start, dtype="mixed_float16")
     layer = layers.SpectralNormalization(inner, power_iterations=20, dtype="mixed_float16")
     out = layer(X, training=True)
     assert out.dtype == np.float16
