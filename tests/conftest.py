@@ -11,6 +11,7 @@ import pytest
 
 import _backends
 import _cupy
+import lamina
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.pop("LAMINA_BACKEND", None)
@@ -33,6 +34,12 @@ def _skip_or_fail(name, reason):
     if name == "cupy" and _backends.gpu_is_required():
         pytest.fail(f"LAMINA_REQUIRE_GPU is set, but {reason}", pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _the_same_start():
+    """Weights that no test gave a seed are the same in every run, in any order of the tests."""
+    lamina.utils.set_random_seed(0)
 
 
 @pytest.fixture(params=list(_params()))
