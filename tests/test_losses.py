@@ -566,6 +566,12 @@ def test_what_get_takes():
             losses.get(identifier)
     with pytest.raises(ValueError, match="unknown loss 'mean_square_error': did you mean 'mean_sq"):
         losses.get("mean_square_error")
+    for name in ("crossentropy", "CrossEntropyLoss", "sparse_crossentropy"):
+        match = f"unknown loss '{name}': use sparse_categorical_crossentropy for class numbers"
+        with pytest.raises(ValueError, match=match):
+            losses.get(name)
+    with pytest.raises(ValueError, match="did you mean 'binary_crossentropy'"):
+        losses.get("binary_crossentropi")
     with pytest.raises(ValueError, match="unknown reduction 'avg'"):
         losses.MeanSquaredError(reduction="avg")
 

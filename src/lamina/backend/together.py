@@ -43,8 +43,8 @@ class Together:
         """``function(part, exchange)`` for every part; ``exchange(key, value, work)`` is a meeting.
 
         The part that comes last calls ``work`` with the values that all brought, in the order of
-        the parts, and each gets its own of the results: so a part sleeps once at a meeting, or not
-        at all, and finds the interpreter free when it wakes.
+        the parts, and each gets its own of the results: so a part waits once at a meeting, or not
+        at all.
 
         Raises:
             Apart: where the parts did not meet at the same keys, as often.

@@ -164,8 +164,8 @@ def _named(name):
     folded = name.lower().replace("_", "")
     if "crossentropy" in folded and not ("binary" in folded or "categorical" in folded):
         raise ValueError(
-            f"unknown loss {name!r}: it is sparse_categorical_crossentropy for class numbers, "
-            "categorical_crossentropy for one-hot rows, and binary_crossentropy for one output or "
+            f"unknown loss {name!r}: use sparse_categorical_crossentropy for class numbers, "
+            "categorical_crossentropy for one-hot rows, or binary_crossentropy for one output or "
             "several that are each true or not"
         )
     return _LOSSES.named(name)

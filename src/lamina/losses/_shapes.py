@@ -131,8 +131,13 @@ def _misfit(shape, outputs, what):
     if shape[:1] != outputs[:1]:
         return ValueError(f"{lead}: both must have the same number of samples")
     rows = tuple(outputs[:-1])
-    if kind in _ONE_HOT and outputs[-1:] != (1,) and tuple(shape) in (rows, (*rows, 1)):
+    if outputs[-1:] != (1,) and tuple(shape) in (rows, (*rows, 1)):
         remedy = f"make them one-hot with lamina.utils.to_categorical(y, {outputs[-1]})"
+        if kind not in _ONE_HOT:
+            return ValueError(
+                f"{lead}: for class numbers use sparse_categorical_crossentropy, or {remedy}; else "
+                "give the last layer 1 unit"
+            )
         if kind in _SPARSE:
             remedy = f"use {_SPARSE[kind]}, or {remedy}"
         return ValueError(f"{lead}: class numbers, it seems, so {remedy}")
@@ -142,11 +147,6 @@ def _misfit(shape, outputs, what):
             f"{counted(shape[-1] if shape else 1, 'unit')} or mend y"
         )
     units = shape[-1] if len(shape) == len(outputs) else 1
-    if tuple(shape) in (rows, (*rows, 1)):
-        return ValueError(
-            f"{lead}: for class numbers use sparse_categorical_crossentropy, or make them one-hot "
-            f"with lamina.utils.to_categorical(y, {outputs[-1]}); else give the last layer 1 unit"
-        )
     return ValueError(f"{lead}: give the last layer {counted(units, 'unit')}, or reshape y_true")
 
 
