@@ -98,7 +98,7 @@ def test_as_many_calls_are_counted_as_are_made(place):
         sweep([(outputs, seed)])
     layered = [row for row in report.rows if row.kind]
     assert sum(row.forward.launches for row in layered) == forward > 5
-    assert sum(row.backward.launches for row in layered) == made.total() > 5
+    assert sum(row.backward.launches for row in layered) == made.total() > 3
 
 
 def test_counts_of_a_tiny_network_are_known():

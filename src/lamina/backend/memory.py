@@ -6,10 +6,15 @@ keep them on their own or are left alone. What is kept is asked to lie in huge p
 for arrays of 4 MiB and more: the processor finds it by fewer steps.
 """
 
+import math
 import os
 import sys
 
+import numpy as np
+
 from lamina import config
+
+LINE = 64  # bytes of a line of the processor's cache
 
 # mallopt's parameters, from glibc's malloc.h
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
@@ -67,6 +72,15 @@ def use_huge_pages(size: int = _ROOM_OF_THREAD) -> bool:
         libc.madvise(ctypes.c_void_p(first), ctypes.c_size_t(start + size - first), _MADV_HUGEPAGE)
         libc.free(ctypes.c_void_p(start))
     return True
+
+
+def empty_on_a_line(shape, dtype):
+    """A NumPy array, to be filled, that begins where a line of the cache does."""
+    dtype = np.dtype(dtype)
+    size = dtype.itemsize * math.prod(shape)
+    memory = np.empty(size + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def give_back() -> None:

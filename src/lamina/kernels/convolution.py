@@ -19,15 +19,9 @@ from lamina.kernels.activations import FUSED, is_floating
 from lamina.kernels.constants import ones
 from lamina.kernels.depthwise import depthwise_parts
 from lamina.kernels.pooling_numpy import max_pool
-from lamina.kernels.products import matched, product
-from lamina.kernels.windows import (
-    blocks,
-    from_the_other_side,
-    part_seen,
-    read_by,
-    rows_of,
-    seen_at,
-)
+from lamina.kernels.products import as_matrix, product
+from lamina.kernels.seen import Signal, way
+from lamina.kernels.windows import blocks, from_the_other_side, read_by, rows_of
 from lamina.ops._axes import frozen
 from lamina.ops._op import kernel
 from lamina.ops.convolution import conv_windows, depthwise_windows, image_windows
@@ -36,8 +30,6 @@ BLOCK = 1 << 20
 """Numbers in a matrix of columns. A quarter of it, which caches hold, is 5 to 10 % faster on one
 thread; more lets two threads hand each other the interpreter less often, which gains as much."""
 _NEARLY = 1.25  # times as many positions as windows up to which multiplying zeros is cheaper
-_LONG = 64  # times as long as its windows a signal must be to be taken in turns
-_SHORT = 24  # numbers side by side from which on windows are copied as rows
 
 
 @kernel("conv", "numpy")
@@ -88,15 +80,16 @@ def conv_transpose(
     finisher(bias, activation)(out)(out)
 
     def back(g, needs_x, needs_w):
+        seen_by = way(win, g.shape[-1])
         dx = np.empty(x.shape, x.dtype) if needs_x else None
-        dw = np.zeros((math.prod(w.shape[:-1]), w.shape[-1]), w.dtype) if needs_w else None
-        for block in _blocks(len(x), win, w):
-            columns = _columns(block, g, win)
+        dw, matrix = [], as_matrix(w)
+        for block in _blocks(len(x), win, w.shape, seen_by):
+            seen = seen_by(block, g, win)
             if needs_x:
-                product(columns, _matrix(w), rows_of(dx, block))
+                seen.times(matrix, dx[block])
             if needs_w:
-                dw += matched(columns, rows_of(x, block))
-        return dx, dw
+                dw.append(seen.matched(x[block]))
+        return dx, _total(dw, w) if needs_w else None
 
     return finished(out, back, needs, w.shape, data_format, activation)
 
@@ -199,48 +192,47 @@ def _convolved(x, w, win, groups, finisher=None):
 
 def _gathered(x, w, win, finisher=None):
     """The windows on x summed and finished, and ``back``."""
+    seen_by, matrix = way(win, x.shape[-1]), as_matrix(w)
     out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
     finish = finisher(out) if finisher else None
-    summed = _summed_in_turns if _is_signal(win) else _summed
-    for block in _blocks(len(x), win, w):
-        summed(block, x, _matrix(w), win, out)
+    for block in _blocks(len(x), win, w.shape, seen_by):
+        seen_by(block, x, win).times(matrix, out[block])
         if finish:
             finish(out[block])
 
     def back(g, needs_x, needs_w):
-        if needs_x and needs_w and _is_dense(win) and not _is_signal(win):
+        if needs_x and needs_w and seen_by is not Signal and _is_dense(win):
             return _from_the_other_side(x, g, w, win)
-        dw = np.zeros(w.shape, w.dtype) if needs_w else None
+        dw = None
         if needs_w:
-            match = _matched_by_place if _is_signal(win) else _matched
-            for block in _blocks(len(x), win, w):
-                match(block, x, g, win, dw)
+            blocks_of = _blocks(len(x), win, w.shape, seen_by)
+            dw = _total([seen_by(block, x, win).matched(g[block]) for block in blocks_of], w)
         return _laid(g, w, win) if needs_x else None, dw
 
     return out, back
 
 
-def _summed(block, x, matrix, win, out):
-    """A product of the columns."""
-    product(_columns(block, x, win), matrix, rows_of(out, block))
-
-
-def _matched(block, x, g, win, dw):
-    """Add to dw a product of the columns."""
-    dw += matched(_columns(block, x, win), rows_of(g, block)).reshape(dw.shape)
-
-
 def _from_the_other_side(x, g, w, win):
-    """Both gradients from the same columns: of what the windows over each position of x give it."""
+    """Both gradients from the same: what the windows over each position of x give it."""
     other, turned = from_the_other_side(win), _turned(w)
-    channels, filters = w.shape[-2:]
-    dx = np.empty((len(g), *win.image, channels), g.dtype)
-    dw = np.zeros((channels, math.prod(win.size) * filters), w.dtype)
-    for block in _blocks(len(g), other, turned):
-        columns = _columns(block, g, other)
-        product(columns, _matrix(turned), rows_of(dx, block))
-        dw += matched(rows_of(x, block), columns)
-    return dx, _turned(np.moveaxis(dw.reshape(channels, *win.size, filters), 0, -1))
+    seen_by, matrix = way(other, g.shape[-1]), as_matrix(turned)
+    dx = np.empty((len(g), *win.image, w.shape[-2]), g.dtype)
+    dw = []
+    for block in _blocks(len(g), other, turned.shape, seen_by):
+        seen = seen_by(block, g, other)
+        seen.times(matrix, dx[block])
+        dw.append(seen.matched(x[block]))
+    return dx, _turned(_total(dw, turned))
+
+
+def _total(parts, w):
+    """The sum of what blocks give to the gradient of w, in its shape."""
+    if not parts:
+        return np.zeros(w.shape, w.dtype)
+    total, *others = parts
+    for part in others:
+        total += part
+    return total.reshape(w.shape)
 
 
 def _turned(w):
@@ -252,41 +244,6 @@ def _turned(w):
 def _is_dense(win) -> bool:
     """Whether nearly as many windows as positions lie one position apart."""
     return max(win.strides) == 1 and math.prod(win.image) < _NEARLY * math.prod(win.count)
-
-
-def _is_signal(win) -> bool:
-    """Whether windows need not be copied: those of a long signal, one position apart.
-
-    Every k-th of the windows of length k begins where another ends, so k views of the signal hold
-    them all, each as a matrix.
-    """
-    return (
-        len(win.size) == 1
-        and win.strides == win.dilation == (1,)
-        and win.count[0] >= _LONG * win.size[0]
-    )
-
-
-def _summed_in_turns(block, x, matrix, win, out):
-    """As ``_summed``, for each of the k views on a signal."""
-    part, total, k = part_seen(block, x, win), out[block], win.size[0]
-    channels = part.shape[-1]
-    if part.strides[1:] != (channels * part.itemsize, part.itemsize):
-        part = np.ascontiguousarray(part)
-    to_next_sample, step, to_next_channel = part.strides
-    strides = (to_next_sample, k * step, to_next_channel)
-    for turn in range(k):
-        many = -(-(total.shape[1] - turn) // k)
-        seen = seen_at(part[:, turn:], (len(part), many, k * channels), strides)
-        product(seen, matrix, total[:, turn::k])
-
-
-def _matched_by_place(block, x, g, win, dw):
-    """As ``_matched``, of a signal, which is a matrix from each place on."""
-    part, g = part_seen(block, x, win), g[block]
-    for place in range(win.size[0]):
-        seen = part[:, place : place + g.shape[1]]
-        dw[place] += matched(seen, g)
 
 
 def _in_groups(x, w, win, groups):
@@ -307,50 +264,12 @@ def _in_groups(x, w, win, groups):
     return np.concatenate(outs, axis=-1), back
 
 
-def _matrix(w):
-    return w.reshape(-1, w.shape[-1])
-
-
-def _blocks(samples, win, w):
-    """The blocks of a batch, each with about ``BLOCK`` numbers in its columns or its products."""
-    return _blocks_of(samples, win, w.shape, BLOCK)
-
-
 @functools.lru_cache(maxsize=256)
-def _blocks_of(samples, win, kernel_shape, budget):
-    *places, filters = kernel_shape
-    copied = places[-1] if _is_signal(win) else math.prod(places)
-    numbers = max(copied, filters) * math.prod(win.count[1:])
-    return list(blocks(samples, win, numbers, budget))
-
-
-def _columns(block, x, win):
-    """What the windows of a block see, one window a row."""
-    rows = block[1]
-    x = part_seen(block, x, win)
-    shape, strides, places, by_rows = _view(win, rows.stop - rows.start, x.shape, x.strides)
-    seen = seen_at(x, shape, strides)
-    return seen.reshape(-1, places) if by_rows else seen.reshape(places, -1).T
-
-
-@functools.lru_cache(maxsize=256)
-def _view(win, rows, image, steps):
-    """Shape and strides of what so many rows of windows see on a part of the image.
-
-    Returns:
-        shape and strides, the numbers that a window sees, and whether windows come first.
-    """
-    samples, *_, channels = image
-    ns, *steps, cs = steps
-    count = (rows, *win.count[1:])
-    to_next_window = [a * b for a, b in zip(steps, win.strides)]
-    to_next_place = [a * b for a, b in zip(steps, win.dilation)]
-    places = math.prod(win.size) * channels
-    if channels * win.size[-1] < _SHORT and math.prod(win.size) > 1:
-        shape = (*win.size, channels, samples, *count)
-        return shape, (*to_next_place, cs, ns, *to_next_window), places, False
-    shape = (samples, *count, *win.size, channels)
-    return shape, (ns, *to_next_window, *to_next_place, cs), places, True
+def _blocks(samples, win, kernel_shape, seen_by):
+    """The blocks of a batch, each with about ``BLOCK`` numbers copied, or its products."""
+    *_, channels, filters = kernel_shape
+    numbers = max(seen_by.numbers(win, channels), filters) * math.prod(win.count[1:])
+    return list(blocks(samples, win, numbers, BLOCK))
 
 
 def _laid(g, w, win):

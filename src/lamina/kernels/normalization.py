@@ -1,89 +1,20 @@
-"""Normalization on NumPy, which is bound by memory: few passes, block by block in the cache.
-
-What was measured: a vector spread over a matrix of 16 columns costs three times what it costs over
-one of 512, since every row begins a loop of its own; so channels that lie last are seen as several
-samples side by side, and the vector is repeated. Rows of 4 KiB and more cost twice as much again,
-where those of several arrays fall on the same places in the cache. Sums go by block too, each in
-its own place, which keeps them independent of the number of threads, and more precise than one
-long sum.
-"""
+"""Normalization on NumPy, which is bound by memory: few passes over what ``Lanes`` lays out."""
 
 import functools
+import math
 import operator
+from typing import NamedTuple
 
 import numpy as np
 
 from lamina.backend import workers
 from lamina.kernels import portable_normalization as portable
 from lamina.kernels.constants import ones
+from lamina.kernels.lanes import Lanes, blocks_of, for_each
 from lamina.ops._op import kernel
 
-_WIDE = 512  # columns up to which samples are put side by side
-_BLOCK = 1 << 18  # numbers that are worked on together
-_SHARED = 1 << 20  # numbers from which on threads share the blocks
 _NEAR = 8.0  # times the variance that the square of a mean may be, for sums as they are
 _KINDS = "fd"  # the floats that NumPy computes in
-
-
-class _Lanes:
-    """x as a matrix in which every channel has columns of its own, or rows of its own.
-
-    Attributes:
-        count: how many numbers a channel has.
-        shape: of the matrix.
-        blocks: slices of its rows.
-    """
-
-    def __init__(self, x, axis):
-        axis = axis % x.ndim
-        self.channels = x.shape[axis]
-        self.count = x.size // self.channels
-        self._last = x.size // max(1, _product(x.shape[: axis + 1])) == 1
-        if self._last:
-            self._copies = _side_by_side(self.count, self.channels)
-            self.shape = (self.count // self._copies, self._copies * self.channels)
-        else:
-            self._copies = _product(x.shape[:axis])
-            self.shape = (self._copies * self.channels, x.size // self._copies // self.channels)
-        self._shared = x.size >= _SHARED
-        self.blocks = _blocks(self.shape)
-
-    def spread(self, vector):
-        """For each block, a number per channel in the shape that spreads over it."""
-        wide = np.empty((self._copies, self.channels), vector.dtype)
-        wide[...] = vector
-        wide = wide.reshape(-1)
-        if self._last:
-            return [wide] * len(self.blocks)
-        return [wide[block, None] for block in self.blocks]
-
-    def totals(self, parts):
-        """One sum per channel, from those of the blocks."""
-        if len(parts) == 1:
-            (whole,) = parts
-        else:
-            whole = np.add.reduce(parts, 0) if self._last else np.concatenate(parts)
-        return np.add.reduce(whole.reshape(self._copies, self.channels), 0)
-
-    def sums(self, block):
-        """Sums of a block along its rows, or columns."""
-        if self._last:
-            return ones(len(block), block.dtype).dot(block)
-        return np.add.reduce(block, 1)
-
-    def dots(self, one, other):
-        """Sums of products of two blocks."""
-        return np.einsum("ij,ij->j" if self._last else "ij,ij->i", one, other)
-
-    def each(self, work):
-        """``work(number, slice)`` for every block; what it returns, in order."""
-        results = [None] * len(self.blocks)
-
-        def run(i):
-            results[i] = work(i, self.blocks[i])
-
-        _for_each(run, len(self.blocks), self._shared)
-        return results
 
 
 @kernel("batch_normalization", "numpy")
@@ -103,27 +34,28 @@ def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon, exchange):
         )
     exchange = exchange or _alone
     shard = _Shard(x, axis)
-    n, mean, off, variance = _statistics(shard, exchange)
-    inverse = 1.0 / np.sqrt(variance + epsilon)
-    factor = inverse if gamma is None else gamma * inverse
-    shift = -off * factor if beta is None else beta - off * factor
-    out = shard.scaled(factor, shift)
+    scales = functools.partial(_scales, gamma, beta, epsilon)
+    found = exchange("moments", shard.moments(), scales)
+    mean = found.mean
+    if not found.is_near:
+        shard.start_from(mean)
+        found = exchange("moments from the mean on", shard.moments(), scales)
+        mean = mean + found.mean
+    out = shard.scaled(found.factor, found.shift)
 
     def pullback(gradients):
-        g, of_mean, of_variance = gradients
+        g, *of_statistics = gradients
         g = shard.matrix(g)
-        total = shard.sums(g)
-        dot = shard.dots(g) - off * total
+        own = shard.sums(g)
         dx = None
-        if needs[0]:  # g * factor + distance * slope + level
-            own = total, dot, of_mean, of_variance
-            total_of_all, dot_of_all, of_mean, of_variance = exchange("gradients", own, _added)
-            slope = dot_of_all * (inverse * inverse * factor / -n) + of_variance * (2.0 / n)
-            level = total_of_all * (factor / -n) + of_mean * (1.0 / n) - off * slope
-            dx = shard.combined(g, factor, slope, level)
-        return dx, dot * inverse if needs[1] else None, total if needs[2] else None
+        if needs[0]:
+            slopes = functools.partial(_slopes, found)
+            dx = shard.combined(g, *exchange("gradients", (own, *of_statistics), slopes))
+        total, dot = own
+        d_gamma = (dot - found.mean * total) * found.inverse if needs[1] else None
+        return dx, d_gamma, total if needs[2] else None
 
-    return (out, mean, variance), pullback
+    return (out, mean, found.variance), pullback
 
 
 def _alone(key, value, work):
@@ -131,37 +63,64 @@ def _alone(key, value, work):
     return work([value])[0]
 
 
-def _statistics(shard, exchange):
-    """(n, mean, the mean of the numbers as the shard sees them, variance), of the whole batch.
+class _Scales(NamedTuple):
+    """What normalizes a batch, whose numbers are taken as its shards see them.
 
-    Numbers are taken as they are, a pass less each way, where that loses no digits: where no mean
-    is more than a few standard deviations from 0. Otherwise they are taken from the mean on.
+    Attributes:
+        n: numbers to a channel.
+        mean, variance: of these.
+        is_near: whether the variance has lost no digits, since no mean is more than a few standard
+            deviations from 0. A pass less each way is worth trying without taking the mean off.
+        inverse: one divided by the deviation.
+        factor, shift: ``number * factor + shift`` is the result.
     """
-    n, mean, variance, is_near = exchange("moments", shard.moments(), _moments)
-    if is_near:
-        return n, mean, mean, variance
-    shard.start_from(mean)
-    n, off, variance, _ = exchange("moments from the mean on", shard.moments(), _moments)
-    return n, mean + off, off, np.maximum(variance, 0.0)
+
+    n: int
+    mean: np.ndarray
+    variance: np.ndarray
+    is_near: bool
+    inverse: np.ndarray
+    factor: np.ndarray
+    shift: np.ndarray
 
 
-def _moments(found):
-    """For every shard (n, mean, variance, whether all means are near 0), of all of them."""
-    n, sums, squares = _total(found)
-    mean = sums / n
+def _scales(gamma, beta, epsilon, found):
+    """The same for every shard, from the (n, sums and sums of squares) of all of them."""
+    n = sum(count for count, _ in found)
+    mean, square = _sum([sums for _, sums in found]) / n
     with workers.quiet():
-        variance = squares / n - mean * mean
+        variance = square - mean * mean
         is_near = bool((mean * mean <= _NEAR * variance).all())
-    return [(n, mean, variance, is_near)] * len(found)
+    variance = np.maximum(variance, 0.0)
+    inverse = 1.0 / np.sqrt(variance + epsilon)
+    factor = inverse if gamma is None else gamma * inverse
+    shift = mean * -factor
+    if beta is not None:
+        shift += beta
+    return [_Scales(n, mean, variance, is_near, inverse, factor, shift)] * len(found)
 
 
-def _added(found):
-    """For every shard the sums, over all of them, of what each has found."""
-    return [_total(found)] * len(found)
+def _slopes(scales, found):
+    """For every shard what ``combined`` takes, from the sums and gradients of all of them."""
+    own, of_mean, of_variance = zip(*found)
+    n, mean, _, _, inverse, factor, _ = scales
+    total, dot = _sum(own) / -n
+    slope = (dot - mean * total) * inverse * inverse
+    level = total - mean * slope
+    of_mean, of_variance = _sum(of_mean), _sum(of_variance)
+    if of_mean is None and of_variance is None:
+        return [(factor, slope, level)] * len(found)
+    more = 0.0 if of_variance is None else of_variance * (2.0 / n)
+    base = -mean * more
+    if of_mean is not None:
+        base = base + of_mean / n
+    return [(factor, slope, level, more, base)] * len(found)
 
 
-def _total(found):
-    return tuple(map(_sum, zip(*found)))
+def _sum(values):
+    """The sum, in order, of those that are not None; None where none is."""
+    found = [value for value in values if value is not None]
+    return functools.reduce(operator.add, found) if found else None
 
 
 class _Shard:
@@ -169,72 +128,68 @@ class _Shard:
 
     def __init__(self, x, axis):
         self._shape = x.shape
-        self._lanes = lanes = _Lanes(x, axis)
+        self._lanes = lanes = Lanes(x, axis)
         self._starts = None
         self.rows = x.reshape(lanes.shape)
 
     def start_from(self, mean):
         """From now on take numbers by their distance from ``mean``, by channel."""
-        self._starts = self._lanes.spread(mean)
+        self._starts = self._lanes.spread((mean,))
 
     def _seen(self, i, block):
         rows = self.rows[block]
-        return rows if self._starts is None else rows - self._starts[i]
+        return rows if self._starts is None else rows - self._starts[i][0]
 
     def matrix(self, g):
         """A gradient as the shard is seen; None stands for zeros."""
         return np.zeros_like(self.rows) if g is None else g.reshape(self.rows.shape)
 
-    def sums(self, g):
-        lanes = self._lanes
-        return lanes.totals(lanes.each(lambda i, block: lanes.sums(g[block])))
-
-    def dots(self, g):
-        """Sums of the numbers times ``g``."""
-        lanes = self._lanes
-        return lanes.totals(lanes.each(lambda i, b: lanes.dots(g[b], self._seen(i, b))))
-
     def moments(self):
-        """(how many numbers a channel has, their sums, the sums of their squares)."""
+        """(how many numbers a channel has, their sums and the sums of their squares)."""
         lanes = self._lanes
 
         def run(i, block):
             seen = self._seen(i, block)
-            return lanes.sums(seen), lanes.dots(seen, seen)
+            return lanes.sums(seen, seen)
 
-        sums, squares = zip(*lanes.each(run))
-        return lanes.count, lanes.totals(sums), lanes.totals(squares)
+        return lanes.count, lanes.totals(lanes.each(run))
+
+    def sums(self, g):
+        """Sums of ``g``, and of the numbers times ``g``."""
+        lanes = self._lanes
+        return lanes.totals(lanes.each(lambda i, b: lanes.sums(g[b], self._seen(i, b))))
 
     def scaled(self, factor, shift):
         """``numbers * factor + shift``."""
         lanes, out = self._lanes, np.empty_like(self.rows)
-        factors, shifts = lanes.spread(factor), lanes.spread(shift)
+        scales = lanes.spread((factor, shift))
 
         def run(i, block):
-            part = np.multiply(self._seen(i, block), factors[i], out=out[block])
-            part += shifts[i]
+            factors, shifts = scales[i]
+            part = np.multiply(self._seen(i, block), factors, out=out[block])
+            part += shifts
 
         lanes.each(run)
         return out.reshape(self._shape)
 
-    def combined(self, g, factor, slope, level):
-        """``g * factor + numbers * slope + level``."""
+    def combined(self, g, factor, slope, level, *more):
+        """``(numbers * slope + level + g) * factor``, and ``numbers * more[0] + more[1]``."""
         lanes, dx = self._lanes, np.empty_like(self.rows)
-        factors, slopes, levels = map(lanes.spread, (factor, slope, level))
+        scales = lanes.spread((factor, slope, level, *more))
 
         def run(i, block):
-            part = np.multiply(self._seen(i, block), slopes[i], out=dx[block])
-            part += levels[i]
-            part += g[block] * factors[i]
+            factors, slopes, levels, *others = scales[i]
+            seen = self._seen(i, block)
+            part = np.multiply(seen, slopes, out=dx[block])
+            part += levels
+            part += g[block]
+            part *= factors
+            if others:
+                part += seen * others[0]
+                part += others[1]
 
         lanes.each(run)
         return dx.reshape(self._shape)
-
-
-def _sum(values):
-    """The sum, in order, of those that are not None; 0.0 where none is."""
-    found = [value for value in values if value is not None]
-    return functools.reduce(operator.add, found) if found else 0.0
 
 
 @kernel("standardize", "numpy")
@@ -244,17 +199,18 @@ def standardize(xp, needs, x, mean, variance, gamma, beta, *, axis, epsilon):
         return portable.standardize(
             xp, needs, x, mean, variance, gamma, beta, axis=axis, epsilon=epsilon
         )
-    lanes = _Lanes(x, axis)
+    lanes = Lanes(x, axis)
     rows = x.reshape(lanes.shape)
     out = np.empty_like(rows)
     inverse = 1.0 / np.sqrt(variance + epsilon)
     factor = inverse if gamma is None else gamma * inverse
     shift = -mean * factor if beta is None else beta - mean * factor
-    factors, shifts = lanes.spread(factor), lanes.spread(shift)
+    scales = lanes.spread((factor, shift))
 
     def scale(i, block):
-        part = np.multiply(rows[block], factors[i], out=out[block])
-        part += shifts[i]
+        factors, shifts = scales[i]
+        part = np.multiply(rows[block], factors, out=out[block])
+        part += shifts
 
     lanes.each(scale)
 
@@ -263,15 +219,14 @@ def standardize(xp, needs, x, mean, variance, gamma, beta, *, axis, epsilon):
         dx = d_mean = d_variance = d_gamma = d_beta = None
         if needs[0]:
             dx = np.empty_like(rows)
-            lanes.each(lambda i, b: np.multiply(g[b], factors[i], out=dx[b]))
+            lanes.each(lambda i, b: np.multiply(g[b], scales[i][0], out=dx[b]))
             dx = dx.reshape(x.shape)
-        if needs[1] or needs[4]:
-            d_beta = lanes.totals(lanes.each(lambda i, b: lanes.sums(g[b])))
+        if any(needs[1:]):
+            means = lanes.spread((mean,))
+            sums = lanes.each(lambda i, b: lanes.sums(g[b], rows[b] - means[i][0]))
+            d_beta, dot = lanes.totals(sums)
             d_mean = -factor * d_beta
-        if needs[2] or needs[3]:
-            means = lanes.spread(mean)
-            dots = lanes.each(lambda i, b: lanes.dots(g[b], rows[b] - means[i]))
-            d_gamma = lanes.totals(dots) * inverse
+            d_gamma = dot * inverse
             d_variance = d_gamma * factor * inverse * -0.5
         return dx, d_mean, d_variance, d_gamma, d_beta
 
@@ -299,19 +254,17 @@ def rms_normalization(xp, needs, x, gamma, *, axis, epsilon):
 
 def _by_rows(needs, x, gamma, beta, first, epsilon, centre):
     """Every row divided by the root of its mean square, before which its mean may be taken off."""
-    n = _product(x.shape[first:])
+    n = math.prod(x.shape[first:])
     shape = (x.size // n, n)
     rows = x.reshape(shape)
-    blocks = _blocks(shape)
-    shared = x.size >= _SHARED
+    blocks = blocks_of(shape)
     whitened, out = np.empty_like(rows), np.empty_like(rows)
     inverse = np.empty((shape[0], 1), x.dtype)
     unit = ones((n, 1), x.dtype)
     factor = None if gamma is None else gamma.reshape(n)
     shift = None if beta is None else beta.reshape(n)
 
-    def forward(i):
-        block = blocks[i]
+    def forward(_, block):
         w = whitened[block]
         if centre:
             np.subtract(rows[block], rows[block].dot(unit) / n, out=w)
@@ -327,15 +280,14 @@ def _by_rows(needs, x, gamma, beta, first, epsilon, centre):
         if shift is not None:
             part += shift
 
-    _for_each(forward, len(blocks), shared)
+    for_each(blocks, x.size, forward)
 
     def pullback(g):
         g = g.reshape(shape)
         dx = np.empty_like(rows) if needs[0] else None
         d_gammas, d_betas = [None] * len(blocks), [None] * len(blocks)
 
-        def back(i):
-            block = blocks[i]
+        def back(i, block):
             w, grown = whitened[block], g[block]
             if needs[1]:
                 d_gammas[i] = np.einsum("ij,ij->j", grown, w)
@@ -350,7 +302,7 @@ def _by_rows(needs, x, gamma, beta, first, epsilon, centre):
                     part -= grown.dot(unit) / n
                 part *= inverse[block]
 
-        _for_each(back, len(blocks), shared)
+        for_each(blocks, x.size, back)
         return (
             dx.reshape(x.shape) if needs[0] else None,
             np.add.reduce(d_gammas, 0).reshape(gamma.shape) if needs[1] else None,
@@ -364,33 +316,3 @@ def _first_of_last(x, axis):
     """The first of the axes where they are the last ones of x, else None."""
     over = portable.axes_of(axis, x.ndim)
     return over[0] if over == tuple(range(over[0], x.ndim)) else None
-
-
-def _for_each(run, parts, shared):
-    if shared and parts > 1:
-        workers.run(run, parts)
-    else:
-        for i in range(parts):
-            run(i)
-
-
-def _product(shape):
-    size = 1
-    for n in shape:
-        size *= n
-    return size
-
-
-@functools.lru_cache(maxsize=256)
-def _side_by_side(count, channels):
-    """How many of ``count`` rows of so many channels go side by side, none left over."""
-    most = max(1, min(count, _WIDE // channels))
-    return next(k for k in range(most, 0, -1) if count % k == 0)
-
-
-@functools.lru_cache(maxsize=256)
-def _blocks(shape):
-    """Slices of the rows of a matrix, of about ``_BLOCK`` numbers each."""
-    rows, columns = shape
-    step = max(1, _BLOCK // columns)
-    return [slice(start, start + step) for start in range(0, rows, step)]

@@ -15,6 +15,7 @@ import numpy as np
 
 from lamina.autograd import clock
 from lamina.backend import workers as threads
+from lamina.backend.memory import empty_on_a_line
 
 BLOCK = 65536
 """Elements that are stepped together: enough that threads seldom wait for the interpreter."""
@@ -37,7 +38,7 @@ class Blocks:
         self.parameters = parameters
         self.bounds = list(zip([0, *ends[:-1]], ends, strict=True))
         self.shapes = [array.shape for array in arrays]
-        self.vector = np.empty(ends[-1], arrays[0].dtype)
+        self.vector = empty_on_a_line((ends[-1],), arrays[0].dtype)  # as products like it
         self.gradient = np.empty_like(self.vector)
         self.state = {slot: np.empty_like(self.vector) for slot in fills}
         self.views = self.split(self.vector)

@@ -19,11 +19,11 @@ import functools
 import numpy as np
 
 from lamina.backend import blas
+from lamina.backend.memory import LINE, empty_on_a_line
 
 _MANY = 256  # rows, in all, from which on it pays to put the other matrix where it should begin
 _STEP = 8  # rows that the code takes at a time
 _FEWEST_ADDED = 96  # rows of a piece, below which adding the pieces' products costs what they gain
-_LINE = 64  # bytes of a line of the cache
 
 
 def product(tall, matrix, out):
@@ -39,27 +39,30 @@ def product(tall, matrix, out):
         np.matmul(tall[..., -rest:, :], matrix, out=out[..., -rest:, :])
 
 
-def matched(tall, other):
-    """``tall.T @ other``, two matrices of as many rows; or stacks, whose products are added."""
+def matched(tall, other, apart=0):
+    """``tall.T @ other``, two matrices of as many rows; or stacks, whose products are added.
+
+    Along the first ``apart`` axes of the stacks they are not.
+    """
     each = _piece(tall, other, _FEWEST_ADDED)
-    if not each:
+    if not each or each == tall.shape[-2]:
         if tall.ndim == 2:
             return tall.T.dot(other)
-        return _added(np.matmul(np.swapaxes(tall, -1, -2), other))
-    total = _added(np.matmul(np.swapaxes(_cut(tall, each), -1, -2), _cut(other, each)))
+        return _added(np.matmul(np.swapaxes(tall, -1, -2), other), apart)
+    total = _added(np.matmul(np.swapaxes(_cut(tall, each), -1, -2), _cut(other, each)), apart)
     rest = tall.shape[-2] % each
     if rest:
-        total += matched(tall[..., -rest:, :], other[..., -rest:, :])
+        total += matched(tall[..., -rest:, :], other[..., -rest:, :], apart)
     return total
 
 
-def _added(products):
+def _added(products, apart):
     """The sum of a stack of matrices."""
-    return np.add.reduce(products, axis=tuple(range(products.ndim - 2)))
+    return np.add.reduce(products, axis=tuple(range(apart, products.ndim - 2)))
 
 
 def _piece(tall, other, fewest):
-    """The rows of a piece; 0 where pieces gain nothing."""
+    """The rows of a piece, all where they are few; 0 where pieces gain nothing."""
     rows, columns = tall.shape[-2:]
     if tall.size < _MANY * columns or tall.dtype.char not in "fd" or blas.threads() != 1:
         return 0
@@ -70,7 +73,9 @@ def _piece(tall, other, fewest):
 def _rows(rows, each_row, fewest):
     """The same, where a row takes so many multiplications."""
     most = blas.small_product() // max(1, each_row) // _STEP * _STEP
-    if most < fewest or rows <= most:
+    if rows <= most:
+        return rows
+    if most < fewest:
         return 0
     even = (each for each in range(most, most // 2, -_STEP) if rows % each == 0)
     return next(even, most)  # without a rest, if that can be
@@ -83,12 +88,15 @@ def _cut(matrix, each):
     return matrix[..., : many * each, :].reshape(*stack, many, each, columns)
 
 
+def as_matrix(w):
+    """A kernel, of which the last axis is that of filters, as the second matrix of products."""
+    return (_on_a_line(w) if blas.small_product() else w).reshape(-1, w.shape[-1])
+
+
 def _on_a_line(matrix):
-    """The matrix, in memory that begins where a line of the cache does."""
-    if matrix.flags.c_contiguous and matrix.ctypes.data % _LINE == 0:
+    """The same numbers, in memory that begins where a line of the cache does."""
+    if matrix.flags.c_contiguous and matrix.ctypes.data % LINE == 0:
         return matrix
-    memory = np.empty(matrix.nbytes + _LINE, np.uint8)
-    start = -memory.ctypes.data % _LINE
-    copy = memory[start : start + matrix.nbytes].view(matrix.dtype).reshape(matrix.shape)
+    copy = empty_on_a_line(matrix.shape, matrix.dtype)
     copy[...] = matrix
     return copy
