@@ -43,15 +43,14 @@ class Lanes:
             self.shape = (self._copies * self.channels, x.size // self._copies // self.channels)
         self.blocks = blocks_of(self.shape)
 
-    def spread(self, vectors):
+    def spread(self, *vectors):
         """For each block, numbers per channel in the shape that spreads over it, for each vector.
 
-        Args:
-            vectors: a matrix, or a sequence of vectors.
+        They are copied at once, since every call that NumPy does without the interpreter is one
+        more to wait for it.
         """
         wide = np.empty((len(vectors), self._copies, self.channels), vectors[0].dtype)
-        for one, vector in zip(wide, vectors):
-            one[...] = vector
+        wide[...] = np.array(vectors)[:, None]
         wide = wide.reshape(len(vectors), -1)
         if self._last:
             return [wide] * len(self.blocks)

@@ -110,7 +110,7 @@ def _slopes(scales, found):
     of_mean, of_variance = _sum(of_mean), _sum(of_variance)
     if of_mean is None and of_variance is None:
         return [(factor, slope, level)] * len(found)
-    more = 0.0 if of_variance is None else of_variance * (2.0 / n)
+    more = np.zeros_like(mean) if of_variance is None else of_variance * (2.0 / n)
     base = -mean * more
     if of_mean is not None:
         base = base + of_mean / n
@@ -134,7 +134,7 @@ class _Shard:
 
     def start_from(self, mean):
         """From now on take numbers by their distance from ``mean``, by channel."""
-        self._starts = self._lanes.spread((mean,))
+        self._starts = self._lanes.spread(mean)
 
     def _seen(self, i, block):
         rows = self.rows[block]
@@ -162,7 +162,7 @@ class _Shard:
     def scaled(self, factor, shift):
         """``numbers * factor + shift``."""
         lanes, out = self._lanes, np.empty_like(self.rows)
-        scales = lanes.spread((factor, shift))
+        scales = lanes.spread(factor, shift)
 
         def run(i, block):
             factors, shifts = scales[i]
@@ -175,7 +175,7 @@ class _Shard:
     def combined(self, g, factor, slope, level, *more):
         """``(numbers * slope + level + g) * factor``, and ``numbers * more[0] + more[1]``."""
         lanes, dx = self._lanes, np.empty_like(self.rows)
-        scales = lanes.spread((factor, slope, level, *more))
+        scales = lanes.spread(factor, slope, level, *more)
 
         def run(i, block):
             factors, slopes, levels, *others = scales[i]
@@ -205,7 +205,7 @@ def standardize(xp, needs, x, mean, variance, gamma, beta, *, axis, epsilon):
     inverse = 1.0 / np.sqrt(variance + epsilon)
     factor = inverse if gamma is None else gamma * inverse
     shift = -mean * factor if beta is None else beta - mean * factor
-    scales = lanes.spread((factor, shift))
+    scales = lanes.spread(factor, shift)
 
     def scale(i, block):
         factors, shifts = scales[i]
@@ -222,7 +222,7 @@ def standardize(xp, needs, x, mean, variance, gamma, beta, *, axis, epsilon):
             lanes.each(lambda i, b: np.multiply(g[b], scales[i][0], out=dx[b]))
             dx = dx.reshape(x.shape)
         if any(needs[1:]):
-            means = lanes.spread((mean,))
+            means = lanes.spread(mean)
             sums = lanes.each(lambda i, b: lanes.sums(g[b], rows[b] - means[i][0]))
             d_beta, dot = lanes.totals(sums)
             d_mean = -factor * d_beta
