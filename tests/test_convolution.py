@@ -122,6 +122,7 @@ def compare_conv(arrays, dtype, strides=1, dilation=1, groups=1, padding="valid"
         ((9, 8), (1, 1), 5, 7),
         ((9, 8), (5, 4), 1, 2),
         ((12, 11), (3, 3), 16, 8),
+        ((31, 7), (4, 2), 12, 13),  # high enough to be made a signal
         ((400,), (5,), 3, 4),  # long enough to be taken in turns
         ((1, 300), (1, 2), 2, 2),
     ],
@@ -146,6 +147,37 @@ def test_large_images_are_worked_through_in_blocks(monkeypatch, padding, strides
     compare_transpose(
         [normal(2, 7, 9, 4), normal(3, 3, 2, 4), normal(2)], "float64", strides, 1, padding, None
     )
+
+
+@pytest.mark.parametrize("block", [1 << 20, 20_000, 700])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize(
+    ("image", "size"), [((23, 9), (3, 3)), ((34, 6), (4, 2)), ((26, 5), (2, 1)), ((41, 4), (5, 3))]
+)
+def test_high_images_give_what_the_definition_gives(monkeypatch, image, size, padding, block):
+    """Looked at in turns: of samples together, of one, and of some of its rows."""
+    monkeypatch.setattr("lamina.kernels.convolution.BLOCK", block)
+    arrays = [normal(4, *image, 24), normal(*size, 24, 25), normal(25)]
+    xp = lamina.autograd.differentiable(np)
+    options = {**ops.conv.defaults, "padding": padding}
+    g = normal(*ops.conv(*arrays, **options).shape)
+    ours = gradients(lambda *a: ops.conv(*a, **options), arrays, g)
+    wanted = gradients(lambda *a: ops.conv.definition(xp, *a, **options), arrays, g)
+    agree(ours, wanted, "float64")
+    x, *others = map(lamina.Tensor, arrays)
+    others[0].requires_grad = True  # without the gradient of the image, as in a first layer
+    ops.conv(x, *others, **options).backward(g)
+    agree([others[0].grad], [wanted[2]], "float64")
+
+
+def test_what_is_no_number_spoils_only_the_windows_that_see_it():
+    x, kernel = normal(2, 24, 6, 16), normal(3, 3, 16, 16)
+    x[0, 23, 2], x[1, 0, 5] = np.nan, np.inf
+    with np.errstate(invalid="ignore"):
+        finite = np.isfinite(ops.conv(x, kernel, padding="same")).all(axis=-1)
+    wanted = np.ones(finite.shape, bool)
+    wanted[0, 22:, 1:4] = wanted[1, :2, 4:] = False
+    np.testing.assert_array_equal(finite, wanted)
 
 
 @pytest.mark.parametrize("small", [0, 3_000, 40_000])

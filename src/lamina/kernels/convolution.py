@@ -264,12 +264,15 @@ def _in_groups(x, w, win, groups):
     return np.concatenate(outs, axis=-1), back
 
 
-@functools.lru_cache(maxsize=256)
 def _blocks(samples, win, kernel_shape, seen_by):
     """The blocks of a batch, each with about ``BLOCK`` numbers copied, or its products."""
-    *_, channels, filters = kernel_shape
-    numbers = max(seen_by.numbers(win, channels), filters) * math.prod(win.count[1:])
-    return list(blocks(samples, win, numbers, BLOCK))
+    return _blocks_of(samples, win, kernel_shape[-2:], seen_by, BLOCK)
+
+
+@functools.lru_cache(maxsize=256)
+def _blocks_of(samples, win, channels, seen_by, budget):
+    numbers = max(seen_by.numbers(win, channels[0]), channels[1]) * math.prod(win.count[1:])
+    return list(blocks(samples, win, numbers, budget))
 
 
 def _laid(g, w, win):
