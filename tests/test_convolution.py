@@ -149,10 +149,10 @@ def test_large_images_are_worked_through_in_blocks(monkeypatch, padding, strides
     )
 
 
-@pytest.mark.parametrize("block", [1 << 20, 20_000, 700])
+@pytest.mark.parametrize("block", [1 << 20, 20_000, 11_000, 700])
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize(
-    ("image", "size"), [((23, 9), (3, 3)), ((34, 6), (4, 2)), ((26, 5), (2, 1)), ((41, 4), (5, 3))]
+    ("image", "size"), [((23, 9), (3, 3)), ((34, 6), (4, 2)), ((26, 5), (2, 1)), ((83, 4), (5, 3))]
 )
 def test_high_images_give_what_the_definition_gives(monkeypatch, image, size, padding, block):
     """Looked at in turns: of samples together, of one, and of some of its rows."""

@@ -80,7 +80,7 @@ def conv_transpose(
     finisher(bias, activation)(out)(out)
 
     def back(g, needs_x, needs_w):
-        seen_by = way(win, g.shape[-1])
+        seen_by = way(win, g.shape[-1], BLOCK)
         dx = np.empty(x.shape, x.dtype) if needs_x else None
         dw, matrix = [], as_matrix(w)
         for block in _blocks(len(x), win, w.shape, seen_by):
@@ -192,7 +192,7 @@ def _convolved(x, w, win, groups, finisher=None):
 
 def _gathered(x, w, win, finisher=None):
     """The windows on x summed and finished, and ``back``."""
-    seen_by, matrix = way(win, x.shape[-1]), as_matrix(w)
+    seen_by, matrix = way(win, x.shape[-1], BLOCK), as_matrix(w)
     out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
     finish = finisher(out) if finisher else None
     for block in _blocks(len(x), win, w.shape, seen_by):
@@ -215,7 +215,7 @@ def _gathered(x, w, win, finisher=None):
 def _from_the_other_side(x, g, w, win):
     """Both gradients from the same: what the windows over each position of x give it."""
     other, turned = from_the_other_side(win), _turned(w)
-    seen_by, matrix = way(other, g.shape[-1]), as_matrix(turned)
+    seen_by, matrix = way(other, g.shape[-1], BLOCK), as_matrix(turned)
     dx = np.empty((len(g), *win.image, w.shape[-2]), g.dtype)
     dw = []
     for block in _blocks(len(g), other, turned.shape, seen_by):

@@ -131,13 +131,16 @@ class Strips:
 
 
 @functools.lru_cache(maxsize=256)
-def way(win, channels):
-    """The class that is quickest for such windows."""
+def way(win, channels, budget):
+    """The class that is quickest for such windows, in blocks of about ``budget`` numbers."""
     if win.strides == win.dilation == (1,) and win.count[0] >= _LONG * win.size[0]:
         return Signal
     if win.strides == win.dilation == (1, 1) and _SHORT <= win.size[1] * channels <= _WIDE:
-        high = win.count[0] + win.size[0] - 1 - max(0, min(win.before[0], win.after[0]))
-        if win.size[0] > 1 and high <= _WASTED * win.count[0]:
+        wanted = min(win.count[0], budget // (win.size[1] * channels * max(1, win.count[1])))
+        more = win.size[0] - 1
+        if wanted == win.count[0]:
+            more -= max(0, min(win.before[0], win.after[0]))
+        if win.size[0] > 1 and wanted + more <= _WASTED * wanted:
             return Strips
     return Copied
 
