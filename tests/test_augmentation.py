@@ -412,6 +412,36 @@ def test_inputs_that_nobody_scaled_are_hinted_at_once():
         fit(whole.reshape(6, 16))
 
 
+def test_inputs_on_another_scale_than_those_learnt_from_are_hinted_at_once():
+    whole = RNG.integers(0, 256, (6, 4, 4, 1)).astype("uint8")
+    whole[0, 0, 0], whole[0, 0, 1] = 0, 255
+    y = np.zeros((6, 1))
+
+    def trained(x, *parts, **options):
+        model = lamina.Sequential([*parts, layers.Flatten(), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(x, y, verbose=0, **options)
+        return model
+
+    asked = [
+        lambda model, x: model.predict(x, verbose=0),
+        lambda model, x: model.evaluate(x, y, verbose=0),
+        lambda model, x: model.fit(x, y, verbose=0),
+        lambda model, x: model.fit(whole / 255, y, validation_data=(x, y), verbose=0),
+    ]
+    for ask in asked:
+        model = trained(whole / 255)
+        ask(model, whole / 128)  # not far from what it knows
+        with pytest.warns(UserWarning, match=r"from 0 to 255, and those of fit went to 1: scale"):
+            ask(model, whole)
+        ask(model, whole)
+    model = trained(whole, layers.Rescaling(1 / 255))
+    model.predict(np.zeros((2, 4, 4, 1)), verbose=0)
+    with pytest.warns(UserWarning, match="from 0 to 1, and those of fit went to 255"):
+        model.predict(whole / 255, verbose=0)
+    lamina.Sequential([layers.Flatten(), layers.Dense(1)]).predict(whole, verbose=0)
+
+
 def test_inputs_that_are_scaled_are_not_hinted_at():
     whole = RNG.integers(0, 256, (6, 4, 4, 1)).astype("uint8")
     fit(whole, layers.Rescaling(1 / 255))

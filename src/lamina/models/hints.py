@@ -10,6 +10,7 @@ from lamina.layers._convolution import Convolution
 
 _LARGE = 100  # inputs beyond this are asked about
 _LOOKED_AT = 64  # rows
+_FAR = 32  # times as large as those learnt from, inputs are likely on another scale
 
 _WHERE = {
     "binary_crossentropy": 'activation="sigmoid"',
@@ -51,25 +52,45 @@ def warn_of_inputs(model, source) -> None:
     Looks at the first rows, and only where no device has to be waited for. Tables are left alone:
     their columns have units, and many a one is learnt from as it is.
     """
-    if model.told_of_inputs or not isinstance(source, ArrayBatches):
+    spread = None if model.trained_on else _spread(model, source)
+    if spread is None:
         return
-    model.told_of_inputs = True
-    x = source.inputs
-    if "int" in str(model.input_dtype) or not backend.of(x).is_host or _scales(model):
-        return
-    if str(x.dtype) != "uint8" and x.ndim < 3:
-        return
-    rows = x[:_LOOKED_AT]
-    if backend.namespace(x).isdtype(x.dtype, "bool") or not rows.size:
-        return
-    low, high = float(rows.min()), float(rows.max())
-    if max(high, -low) > _LARGE:
+    low, high = spread
+    model.trained_on = max(high, -low)
+    if model.trained_on > _LARGE and not _scales(model):
         bytes_of_pictures = low >= 0 and high <= 255
         by = "Rescaling(1 / 255)" if bytes_of_pictures else "Normalization(), after its adapt(x)"
         warn(
             f"inputs go from {low:g} to {high:g}, and networks learn best from numbers around 1: "
             f"begin the model with layers.{by}"
         )
+
+
+def warn_of_scale(model, source) -> None:
+    """Warn, once for a model, of images or signals on another scale than those it learnt from."""
+    if not model.trained_on or model.told_of_scale:
+        return
+    low, high = _spread(model, source) or (0.0, 0.0)
+    largest, known = max(high, -low), model.trained_on
+    if largest > max(_LARGE, _FAR * known) or (0 < largest <= 1 and known > _LARGE):
+        model.told_of_scale = True
+        warn(
+            f"inputs go from {low:g} to {high:g}, and those of fit went to {known:g}: scale them "
+            "alike, best by a layer that the model begins with, such as layers.Rescaling(1 / 255)"
+        )
+
+
+def _spread(model, source):
+    """The least and the largest of the first inputs; None of what is not asked about."""
+    if not isinstance(source, ArrayBatches) or "int" in str(model.input_dtype):
+        return None
+    x = source.inputs
+    if not backend.of(x).is_host or (str(x.dtype) != "uint8" and x.ndim < 3):
+        return None
+    xp, rows = backend.namespace(x), x[:_LOOKED_AT]
+    if xp.isdtype(x.dtype, "bool") or not math.prod(rows.shape):
+        return None
+    return float(xp.min(rows)), float(xp.max(rows))
 
 
 def _scales(model) -> bool:

@@ -18,7 +18,7 @@ from lamina.models.epochs import Epochs
 from lamina.models.exhausted import out_of_memory
 from lamina.models.feeding import Feed, split_off, unpacked
 from lamina.models.forward import outputs_of
-from lamina.models.hints import warn_of_divergence, warn_of_inputs, warn_of_outputs
+from lamina.models.hints import warn_of_divergence, warn_of_inputs, warn_of_outputs, warn_of_scale
 from lamina.models.interrupt import Interruptible
 from lamina.models.on_batch import OnBatch, in_order
 from lamina.models.progress import ProgressBar
@@ -28,7 +28,8 @@ class Trainer(Compiled, OnBatch):
     """What a model can be asked to do with data. See ``Model``."""
 
     stop_training = False
-    told_of_inputs = False
+    trained_on = None  # the largest of the first inputs that ``fit`` was given
+    told_of_scale = False
     _epochs_seen = 0
 
     def build_from(self, x) -> None:
@@ -113,6 +114,8 @@ class Trainer(Compiled, OnBatch):
             self._prepare()
             warn_of_outputs(self, self.loss)
             warn_of_inputs(self, source)
+            warn_of_scale(self, source)
+            warn_of_scale(self, held)
             calls = CallbackList(
                 callbacks,
                 add_history=True,
@@ -250,6 +253,7 @@ class Trainer(Compiled, OnBatch):
         source = Feed(self, self.loss).source(x, y, sample_weight, batch_size)
         with self.backend.scope():
             self._prepare()
+            warn_of_scale(self, source)
             calls = CallbackList(
                 callbacks, model=self, steps=steps or source.steps, verbose=verbose
             )
@@ -311,6 +315,7 @@ class Trainer(Compiled, OnBatch):
         place = self.backend
         results = []
         with place.scope(), no_grad():
+            warn_of_scale(self, source)
             calls = CallbackList(
                 callbacks, model=self, steps=steps or source.steps, verbose=verbose
             )
