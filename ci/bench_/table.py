@@ -107,8 +107,8 @@ HELD = {
     "threads that wait for the interpreter",
     "separable": "depthwise sums, which are no matrix products, and take as long as those",
     "signal": "relu and its gradient, the passes over memory between the products",
-    "resnet20": "products with 16 filters at two thirds of the rate, copying what windows see, and "
-    "threads that wait at batch normalizations",
+    "resnet20": "two threads that wait for the interpreter and for one another at batch "
+    "normalizations (half the batch alone takes two thirds of the time), and copying",
     "cnn use 1": "some eighty calls; the products take a quarter of the time, on one thread",
     "cnn use 256": "the first layer, pooling",
 }
