@@ -5,8 +5,10 @@ The run ends with the list of backends that it covered and of those it skipped, 
 
 import collections
 import os
+import zlib
 
 import hypothesis
+import numpy as np
 import pytest
 
 import _backends
@@ -37,9 +39,12 @@ def _skip_or_fail(name, reason):
 
 
 @pytest.fixture(autouse=True)
-def _the_same_start():
-    """Weights that no test gave a seed are the same in every run, in any order of the tests."""
+def _the_same_start(request):
+    """What a test draws, weights without a seed and numbers of its file's ``RNG``, is the same in
+    every run, in any order of the tests and beside any others."""
     lamina.utils.set_random_seed(0)
+    if hasattr(request.module, "RNG"):
+        request.module.RNG = np.random.default_rng(zlib.crc32(request.node.name.encode()))
 
 
 @pytest.fixture(params=list(_params()))

@@ -1,13 +1,15 @@
 """Convolutions, as functions and as layers: against PyTorch, Keras and finite differences."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 
 import lamina
 from lamina import layers, ops
-from lamina.kernels import products
+from lamina.kernels import layouts, products
+from lamina.ops._windows import windows
 from lamina.testing import check_grads
 
 RNG = np.random.default_rng(0)
@@ -168,6 +170,76 @@ def test_high_images_give_what_the_definition_gives(monkeypatch, image, size, pa
     others[0].requires_grad = True  # without the gradient of the image, as in a first layer
     ops.conv(x, *others, **options).backward(g)
     agree([others[0].grad], [wanted[2]], "float64")
+
+
+@pytest.mark.parametrize(
+    ("image", "size", "channels", "options", "layout"),
+    [
+        ((32, 32), (3, 3), 16, {}, layouts.Strips),
+        ((32, 32), (3, 3), 16, {"padding": "valid"}, layouts.Strips),
+        ((32, 32), (3, 3), 7, {}, layouts.Copied),  # 21 numbers in a row of the window
+        ((32, 32), (3, 3), 128, {}, layouts.Copied),  # 384
+        ((9, 32), (3, 3), 16, {}, layouts.Copied),  # columns of 9
+        ((32, 32), (1, 3), 16, {}, layouts.Copied),
+        ((32, 32), (3, 3), 16, {"strides": 2}, layouts.Copied),
+        ((32, 32), (3, 3), 16, {"dilation": 2}, layouts.Copied),
+        ((4000, 4000), (3, 3), 64, {}, layouts.Copied),  # a row a block
+        ((400,), (3,), 4, {}, layouts.Signal),
+        ((100,), (3,), 4, {}, layouts.Copied),
+        ((400,), (3,), 4, {"strides": 2}, layouts.Copied),
+        ((400,), (3,), 4, {"dilation": 3}, layouts.Copied),
+        ((32, 32, 32), (3, 3, 3), 16, {}, layouts.Copied),
+    ],
+)
+def test_windows_are_laid_out_as_is_quickest(image, size, channels, options, layout):
+    options = {"strides": 1, "padding": "same", "dilation": 1, **options}
+    win = windows(image, size, **options)
+    assert layouts.plan(2, win, channels, 16, 1 << 20)[0] is layout
+    if math.prod(image) < 10_000:  # whatever is chosen, the numbers are the definition's
+        x, kernel = normal(2, *image, channels), normal(*size, channels, 3)
+        named = {"strides": options["strides"], "padding": options["padding"]}
+        named |= {"dilation_rate": options["dilation"], "groups": 1, "data_format": LAST}
+        wanted = ops.conv.definition(np, x, kernel, None, **named, activation="linear")
+        np.testing.assert_allclose(ops.conv(x, kernel, **named), wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_images_and_signals_may_lie_in_memory_in_any_way():
+    """Channels apart, or between those of others, or one channel along an axis made for it."""
+    x, kernel = normal(2, 30, 7, 24), normal(3, 3, 24, 4)
+    wanted = ops.conv(x, kernel)
+    first = np.ascontiguousarray(np.moveaxis(x, -1, 1))
+    both = np.concatenate([x, normal(*x.shape)], axis=-1)
+    np.testing.assert_array_equal(ops.conv(both[..., :24], kernel), wanted)
+    np.testing.assert_allclose(
+        np.moveaxis(ops.conv(first, kernel, data_format=FIRST), 1, -1), wanted, rtol=1e-12
+    )
+    in_groups = ops.conv(both, np.concatenate([kernel, kernel], axis=-1), groups=2)
+    np.testing.assert_allclose(in_groups[..., :4], wanted, rtol=1e-12)
+    signal, image = normal(2, 130), normal(2, 40, 30)
+    for function, x, kernel in (
+        (ops.conv, signal, normal(2, 1, 1)),
+        (ops.conv, image, normal(2, 24, 1, 3)),
+        (ops.conv_transpose, signal, normal(3, 2, 1)),
+        (ops.depthwise_conv, signal, normal(2, 1, 1)),
+        (ops.depthwise_conv, image, normal(2, 3, 1, 1)),
+    ):
+        wanted = function(x.reshape(*x.shape, 1), kernel)
+        np.testing.assert_array_equal(function(x[..., None], kernel), wanted)
+        found = function(x[:, None], kernel, data_format=FIRST)
+        np.testing.assert_array_equal(np.moveaxis(found, 1, -1), wanted)
+
+
+@pytest.mark.parametrize("strides", [1, 2])
+def test_long_signals_are_taken_in_pieces_channel_by_channel(monkeypatch, strides):
+    arrays = [normal(2, 90, 3), normal(4, 3, 1)]
+    g = normal(*ops.depthwise_conv(*arrays, strides=strides, padding="same").shape)
+    found = []
+    for piece in (1 << 19, 100):
+        monkeypatch.setattr("lamina.kernels.depthwise._PIECE", piece)
+        found.append(
+            gradients(lambda *a: ops.depthwise_conv(*a, strides=strides, padding="same"), arrays, g)
+        )
+    agree(*found, "float64")
 
 
 def test_what_is_no_number_spoils_only_the_windows_that_see_it():

@@ -157,6 +157,46 @@ def test_means_far_from_zero_cost_batch_normalization_no_digits(means, axis):
     np.testing.assert_allclose(d_beta, g.sum((0, 1)), rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("far", [0.0, 300.0])
+@pytest.mark.parametrize("asked", [(0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0)])
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_statistics_of_a_batch_have_gradients_of_their_own(axis, asked, far):
+    """Whichever of result, mean and variance a loss is made of."""
+    x = RNG.normal(size=(4, 3, 5)) + far
+    scale = RNG.normal(size=(2, x.shape[axis]))
+    weights = [RNG.normal(size=shape) for shape in (x.shape, *[scale[0].shape] * 2)]
+
+    def loss(function):
+        given = [lamina.Tensor(a, requires_grad=True) for a in (x, *scale)]
+        found = function(*given, axis=axis, epsilon=1e-3)
+        parts = zip(asked, found, weights, strict=True)
+        sum(lamina.xp.sum(part * weight) for one, part, weight in parts if one).backward()
+        return [np.zeros_like(t.data) if t.grad is None else t.grad for t in given]
+
+    op, xp = lamina.ops.batch_normalization, lamina.autograd.differentiable(np)
+    wanted = loss(lambda *a, **options: op.definition(xp, *a, **options))
+    for ours, theirs in zip(loss(op), wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-9)
+
+
+def test_means_that_are_taken_off_first_warn_of_nothing():
+    """Seen as they are, these numbers have no variance at all."""
+    x = (1e4 + np.array([[0.0], [1e-3], [2e-3]])).astype("float32")
+    out, _, _ = lamina.ops.batch_normalization(x, epsilon=0.0)
+    wide = x.astype("float64")
+    np.testing.assert_allclose(out, (wide - wide.mean()) / wide.std(), rtol=1e-3, atol=1e-3)
+
+
+def test_averages_of_another_dtype_normalize():
+    x, mean = RNG.normal(size=(6, 4)).astype("float32"), RNG.normal(size=4)
+    given = [lamina.Tensor(a, requires_grad=True) for a in (x, mean, mean**2)]
+    out = lamina.ops.standardize(*given, epsilon=1e-3)
+    out.backward(np.ones_like(out.data))
+    root = np.sqrt(mean**2 + 1e-3)
+    np.testing.assert_allclose(out.data, (x - mean) / root, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(given[1].grad, -6 / root, rtol=1e-5)
+
+
 def test_large_batches_are_worked_through_in_blocks(set_workers):
     """More than one block, shared by threads, side by side and channels first."""
     x = (5 + RNG.normal(size=(70, 30, 32, 16))).astype("float32")

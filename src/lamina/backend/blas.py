@@ -46,15 +46,15 @@ def _controls() -> _Controls | None:
     for path in _loaded_libraries():
         try:
             library = ctypes.CDLL(path)
-            asked = ctypes.PyDLL(path)  # which keeps the interpreter for what is done at once
+            quick = ctypes.PyDLL(path)  # which does not let go of the interpreter
         except OSError:
             continue
         for setter, getter, namer in _SYMBOLS:
             if hasattr(library, setter) and hasattr(library, getter):
-                get_core = getattr(asked, namer, None) if namer else None
+                get_core = getattr(quick, namer, None) if namer else None
                 if get_core is not None:
                     get_core.restype = ctypes.c_char_p
-                functions = getattr(library, setter), getattr(asked, getter), get_core
+                functions = getattr(library, setter), getattr(quick, getter), get_core
                 return _Controls(os.path.basename(path), *functions)
     return None
 

@@ -1,4 +1,4 @@
-"""Memory: kept in the process so that a step reuses the last step's, given back, and limited.
+"""Memory: kept in the process so that a step reuses the last step's, aligned, given back, limited.
 
 NumPy's large temporaries are mapped, zeroed by page faults and unmapped at every operation; for a
 training step that is the largest single cost. glibc keeps them when told to; other C libraries

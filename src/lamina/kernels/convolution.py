@@ -1,13 +1,11 @@
 """Convolutions on NumPy: matrix products of what the windows see, block by block.
 
-A block is as many samples, or rows of one large image, as have about ``BLOCK`` numbers in the
-matrix of *columns*, in which every window is a row. The matrix is filled, multiplied and filled
-again, made anew for the gradient rather than kept, and never grows with the image or the batch.
+A block is as many samples, or rows of one large image, as copy about ``BLOCK`` numbers of what
+their windows see. These are copied, multiplied and copied again, made anew for the gradient rather
+than kept, and never grow with the image or the batch. How they are laid out is in ``layouts.py``.
 
-What was measured (AVX2, float32): copying windows is quick where what lies side by side in the
-image, ``window * channels`` numbers of one row, is long; for few channels the transposed matrix is
-filled faster. For the gradient of the image, adding the products of each place of the window where
-it belongs beats the columns of the padded gradient, which multiply zeros.
+What was measured (AVX2, float32): for the gradient of the image, adding the products of each place
+of the window where it belongs beats products of the padded gradient, which multiply zeros.
 """
 
 import functools
@@ -18,17 +16,18 @@ import numpy as np
 from lamina.kernels.activations import FUSED, is_floating
 from lamina.kernels.constants import ones
 from lamina.kernels.depthwise import depthwise_parts
+from lamina.kernels.layouts import Signal, plan
 from lamina.kernels.pooling_numpy import max_pool
 from lamina.kernels.products import as_matrix, product
-from lamina.kernels.seen import Signal, way
 from lamina.kernels.windows import blocks, from_the_other_side, read_by, rows_of
 from lamina.ops._axes import frozen
 from lamina.ops._op import kernel
 from lamina.ops.convolution import conv_windows, depthwise_windows, image_windows
 
 BLOCK = 1 << 20
-"""Numbers in a matrix of columns. A quarter of it, which caches hold, is 5 to 10 % faster on one
-thread; more lets two threads hand each other the interpreter less often, which gains as much."""
+"""Numbers that a block copies, or computes. A quarter of it, which caches hold, is 5 to 10 % faster
+on one thread; with more, two threads wait for the interpreter less often, which gains as much.
+"""
 _NEARLY = 1.25  # times as many positions as windows up to which multiplying zeros is cheaper
 
 
@@ -80,16 +79,16 @@ def conv_transpose(
     finisher(bias, activation)(out)(out)
 
     def back(g, needs_x, needs_w):
-        seen_by = way(win, g.shape[-1], BLOCK)
+        layout, found = plan(len(x), win, *w.shape[-2:], BLOCK)
         dx = np.empty(x.shape, x.dtype) if needs_x else None
-        dw, matrix = [], as_matrix(w)
-        for block in _blocks(len(x), win, w.shape, seen_by):
-            seen = seen_by(block, g, win)
+        dw, matrix = _zeros_of(w) if needs_w else None, as_matrix(w)
+        for block in found:
+            seen = layout(block, g, win)
             if needs_x:
                 seen.times(matrix, dx[block])
             if needs_w:
-                dw.append(seen.matched(x[block]))
-        return dx, _total(dw, w) if needs_w else None
+                dw += seen.matched(x[block]).reshape(dw.shape)
+        return dx, dw
 
     return finished(out, back, needs, w.shape, data_format, activation)
 
@@ -192,21 +191,22 @@ def _convolved(x, w, win, groups, finisher=None):
 
 def _gathered(x, w, win, finisher=None):
     """The windows on x summed and finished, and ``back``."""
-    seen_by, matrix = way(win, x.shape[-1], BLOCK), as_matrix(w)
+    layout, found = plan(len(x), win, *w.shape[-2:], BLOCK)
+    matrix = as_matrix(w)
     out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
     finish = finisher(out) if finisher else None
-    for block in _blocks(len(x), win, w.shape, seen_by):
-        seen_by(block, x, win).times(matrix, out[block])
+    for block in found:
+        layout(block, x, win).times(matrix, out[block])
         if finish:
             finish(out[block])
 
     def back(g, needs_x, needs_w):
-        if needs_x and needs_w and seen_by is not Signal and _is_dense(win):
+        if needs_x and needs_w and layout is not Signal and _is_dense(win):
             return _from_the_other_side(x, g, w, win)
-        dw = None
+        dw = _zeros_of(w) if needs_w else None
         if needs_w:
-            blocks_of = _blocks(len(x), win, w.shape, seen_by)
-            dw = _total([seen_by(block, x, win).matched(g[block]) for block in blocks_of], w)
+            for block in found:
+                dw += layout(block, x, win).matched(g[block]).reshape(dw.shape)
         return _laid(g, w, win) if needs_x else None, dw
 
     return out, back
@@ -215,24 +215,18 @@ def _gathered(x, w, win, finisher=None):
 def _from_the_other_side(x, g, w, win):
     """Both gradients from the same: what the windows over each position of x give it."""
     other, turned = from_the_other_side(win), _turned(w)
-    seen_by, matrix = way(other, g.shape[-1], BLOCK), as_matrix(turned)
-    dx = np.empty((len(g), *win.image, w.shape[-2]), g.dtype)
-    dw = []
-    for block in _blocks(len(g), other, turned.shape, seen_by):
-        seen = seen_by(block, g, other)
+    layout, found = plan(len(g), other, *turned.shape[-2:], BLOCK)
+    matrix = as_matrix(turned)
+    dx, dw = np.empty((len(g), *win.image, w.shape[-2]), g.dtype), _zeros_of(turned)
+    for block in found:
+        seen = layout(block, g, other)
         seen.times(matrix, dx[block])
-        dw.append(seen.matched(x[block]))
-    return dx, _turned(_total(dw, turned))
+        dw += seen.matched(x[block]).reshape(dw.shape)
+    return dx, _turned(dw)
 
 
-def _total(parts, w):
-    """The sum of what blocks give to the gradient of w, in its shape."""
-    if not parts:
-        return np.zeros(w.shape, w.dtype)
-    total, *others = parts
-    for part in others:
-        total += part
-    return total.reshape(w.shape)
+def _zeros_of(w):
+    return np.zeros(w.shape, w.dtype)
 
 
 def _turned(w):
@@ -262,17 +256,6 @@ def _in_groups(x, w, win, groups):
         ]
 
     return np.concatenate(outs, axis=-1), back
-
-
-def _blocks(samples, win, kernel_shape, seen_by):
-    """The blocks of a batch, each with about ``BLOCK`` numbers copied, or its products."""
-    return _blocks_of(samples, win, kernel_shape[-2:], seen_by, BLOCK)
-
-
-@functools.lru_cache(maxsize=256)
-def _blocks_of(samples, win, channels, seen_by, budget):
-    numbers = max(seen_by.numbers(win, channels[0]), channels[1]) * math.prod(win.count[1:])
-    return list(blocks(samples, win, numbers, budget))
 
 
 def _laid(g, w, win):

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from lamina.kernels.windows import blocks, from_the_other_side, part_seen, seen_at
+from lamina.kernels.windows import blocks, from_the_other_side, part_seen, seen_at, side_by_side
 from lamina.ops._windows import Windows
 
 _PIECE = 1 << 19  # numbers of the result that are done together
@@ -54,18 +54,21 @@ def _correlated(x, w, win, finisher=None):
     axes = len(win.size)
     out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
     finish = finisher(out) if finisher else None
-    along = np.broadcast_to(w[..., None, :], (*win.size, win.count[-1], w.shape[-1]))
+    along = np.empty((*win.size, win.count[-1], w.shape[-1]), w.dtype)
+    along[...] = w[..., None, :]
     windows, places = list(range(axes)), list(range(axes, 2 * axes))
     if win.strides[-1] == 1:  # one axis for the row and its channels
         row = [2 * axes]
-        along = along.reshape(*win.size, -1)
     else:
         row = [2 * axes, 2 * axes + 1]
     for piece in _pieces(len(x), win, w.shape[-1]):
-        part = out[piece]
-        result = part.reshape(*part.shape[:-2], -1) if len(row) == 1 else part
+        part = result = out[piece]
+        kernel = along[..., : part.shape[-2], :]  # of a signal a piece has fewer positions
+        if len(row) == 1:
+            result = part.reshape(*part.shape[:-2], -1)
+            kernel = kernel.reshape(*win.size, -1)
         seen = _seen(part_seen(piece, x, win), part.shape, win)
-        np.einsum(seen, windows + places + row, along, places + row, windows + row, out=result)
+        np.einsum(seen, windows + places + row, kernel, places + row, windows + row, out=result)
         if finish:
             finish(part)
     return out
@@ -78,8 +81,7 @@ def _seen(x, shape, win):
         x: a part of the padded image.
         shape: of the part of the result.
     """
-    if x.strides[-1] != x.itemsize or x.strides[-2] != x.itemsize * x.shape[-1]:
-        x = np.ascontiguousarray(x)
+    x = side_by_side(x)
     batch, *steps, to_next_channel = x.strides
     to_windows = [a * b for a, b in zip(steps, win.strides)]
     to_places = [a * b for a, b in zip(steps, win.dilation)]
@@ -95,11 +97,13 @@ def _matched(x, g, win):
     """``dw[place] = sum over windows of x[seen from place] * g``: place by place, many at once."""
     channels = x.shape[-1]
     axes = list(range(len(win.size) + 2))
-    sums = np.zeros((*win.size, *g.shape[-2:]), g.dtype)  # by place in the row, summed up at last
-    for piece in _pieces(len(x), win, channels):
+    pieces = list(_pieces(len(x), win, channels))
+    longest = max((g[piece].shape[-2] for piece in pieces), default=0)
+    sums = np.zeros((*win.size, longest, channels), g.dtype)  # by place in the row, summed at last
+    for piece in pieces:
         part = g[piece]
+        positions, lead = part.shape[-2], part.ndim - 2
         seen = _seen(part_seen(piece, x, win), part.shape, win)
-        lead = part.ndim - 2
         if win.strides[-1] == 1:
             part = part.reshape(*part.shape[:-2], -1)
             kept = axes[lead : lead + 1]
@@ -109,7 +113,7 @@ def _matched(x, g, win):
         for place in win.places():
             one = seen[(*[slice(None)] * lead, *place)]
             total = np.einsum(one, every, part, every, kept)
-            sums[place] += total.reshape(g.shape[-2:])
+            sums[place][:positions] += total.reshape(positions, channels)
     return np.add.reduce(sums, axis=-2)
 
 

@@ -25,7 +25,8 @@ class Lanes:
     """x as a matrix in which every channel has columns of its own, or rows of its own.
 
     Attributes:
-        count: how many numbers a channel has.
+        channels: how many there are.
+        count: how many numbers each has.
         shape: of the matrix.
         blocks: slices of its rows.
     """
@@ -34,7 +35,8 @@ class Lanes:
         axis = axis % x.ndim
         self.channels = x.shape[axis]
         self.count = x.size // self.channels
-        self._last = axis == x.ndim - 1 or math.prod(x.shape[axis + 1 :]) == 1
+        self._dtype = x.dtype
+        self._last = math.prod(x.shape[axis + 1 :]) == 1
         if self._last:
             self._copies = _side_by_side(self.count, self.channels)
             self.shape = (self.count // self._copies, self._copies * self.channels)
@@ -49,7 +51,7 @@ class Lanes:
         They are copied at once, since every call that NumPy does without the interpreter is one
         more to wait for it.
         """
-        wide = np.empty((len(vectors), self._copies, self.channels), vectors[0].dtype)
+        wide = np.empty((len(vectors), self._copies, self.channels), self._dtype)
         wide[...] = np.array(vectors)[:, None]
         wide = wide.reshape(len(vectors), -1)
         if self._last:
@@ -82,7 +84,7 @@ class Lanes:
 
 
 def for_each(blocks, size, work):
-    """``work(number, slice)`` for every block of so many numbers; what it returns, in order."""
+    """``work(number, slice)`` for every block of so many numbers in all; the results, in order."""
     if len(blocks) == 1 or size < _SHARED:
         return [work(i, block) for i, block in enumerate(blocks)]
     results = [None] * len(blocks)

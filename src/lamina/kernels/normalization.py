@@ -35,7 +35,8 @@ def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon, exchange):
     exchange = exchange or _alone
     shard = _Shard(x, axis)
     scales = functools.partial(_scales, gamma, beta, epsilon)
-    found = exchange("moments", shard.moments(), scales)
+    # a pass less each way is worth trying first without taking the mean off
+    found = exchange("moments", shard.moments(), functools.partial(scales, is_last=False))
     mean = found.mean
     if not found.is_near:
         shard.start_from(mean)
@@ -70,8 +71,8 @@ class _Scales(NamedTuple):
         n: numbers to a channel.
         mean, variance: of these.
         is_near: whether the variance has lost no digits, since no mean is more than a few standard
-            deviations from 0. A pass less each way is worth trying without taking the mean off.
-        inverse: one divided by the deviation.
+            deviations from 0.
+        inverse: one divided by the deviation; like the rest None where numbers are looked at again.
         factor, shift: ``number * factor + shift`` is the result.
     """
 
@@ -79,18 +80,20 @@ class _Scales(NamedTuple):
     mean: np.ndarray
     variance: np.ndarray
     is_near: bool
-    inverse: np.ndarray
-    factor: np.ndarray
-    shift: np.ndarray
+    inverse: np.ndarray | None = None
+    factor: np.ndarray | None = None
+    shift: np.ndarray | None = None
 
 
-def _scales(gamma, beta, epsilon, found):
+def _scales(gamma, beta, epsilon, found, is_last=True):
     """The same for every shard, from the (n, sums and sums of squares) of all of them."""
     n = sum(count for count, _ in found)
     mean, square = _sum([sums for _, sums in found]) / n
     with workers.quiet():
         variance = square - mean * mean
         is_near = bool((mean * mean <= _NEAR * variance).all())
+    if not (is_near or is_last):
+        return [_Scales(n, mean, variance, is_near)] * len(found)
     variance = np.maximum(variance, 0.0)
     inverse = 1.0 / np.sqrt(variance + epsilon)
     factor = inverse if gamma is None else gamma * inverse
@@ -103,10 +106,10 @@ def _scales(gamma, beta, epsilon, found):
 def _slopes(scales, found):
     """For every shard what ``combined`` takes, from the sums and gradients of all of them."""
     own, of_mean, of_variance = zip(*found)
-    n, mean, _, _, inverse, factor, _ = scales
-    total, dot = _sum(own) / -n
-    slope = (dot - mean * total) * inverse * inverse
-    level = total - mean * slope
+    n, mean, factor = scales.n, scales.mean, scales.factor
+    less, tilt = _sum(own) / -n
+    slope = (tilt - mean * less) * scales.inverse * scales.inverse
+    level = less - mean * slope
     of_mean, of_variance = _sum(of_mean), _sum(of_variance)
     if of_mean is None and of_variance is None:
         return [(factor, slope, level)] * len(found)
@@ -173,7 +176,7 @@ class _Shard:
         return out.reshape(self._shape)
 
     def combined(self, g, factor, slope, level, *more):
-        """``(numbers * slope + level + g) * factor``, and ``numbers * more[0] + more[1]``."""
+        """``(numbers * slope + level + g) * factor``, plus ``numbers * more[0] + more[1]``."""
         lanes, dx = self._lanes, np.empty_like(self.rows)
         scales = lanes.spread(factor, slope, level, *more)
 

@@ -38,7 +38,7 @@ class Blocks:
         self.parameters = parameters
         self.bounds = list(zip([0, *ends[:-1]], ends, strict=True))
         self.shapes = [array.shape for array in arrays]
-        self.vector = empty_on_a_line((ends[-1],), arrays[0].dtype)  # as products like it
+        self.vector = empty_on_a_line((ends[-1],), arrays[0].dtype)
         self.gradient = np.empty_like(self.vector)
         self.state = {slot: np.empty_like(self.vector) for slot in fills}
         self.views = self.split(self.vector)

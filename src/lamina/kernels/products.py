@@ -15,6 +15,7 @@ Elsewhere, and where the BLAS has several threads to share a product, nothing is
 """
 
 import functools
+import math
 
 import numpy as np
 
@@ -90,7 +91,8 @@ def _cut(matrix, each):
 
 def as_matrix(w):
     """A kernel, of which the last axis is that of filters, as the second matrix of products."""
-    return (_on_a_line(w) if blas.small_product() else w).reshape(-1, w.shape[-1])
+    shape = math.prod(w.shape[:-1]), w.shape[-1]
+    return (_on_a_line(w) if blas.small_product() else w).reshape(shape)
 
 
 def _on_a_line(matrix):

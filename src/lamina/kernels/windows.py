@@ -56,6 +56,16 @@ def part_seen(block, x, win):
     return out
 
 
+def side_by_side(x):
+    """The array, a row's positions and their channels one behind the other: else a copy.
+
+    By the strides, since NumPy calls an array contiguous whatever the stride of an axis of one.
+    """
+    if x.strides[-2:] == (x.shape[-1] * x.itemsize, x.itemsize):
+        return x
+    return x.copy(order="C")
+
+
 @functools.lru_cache(maxsize=256)
 def _on_image(win) -> bool:
     """Whether no window reaches over the edges of the image, but for the first axis."""

@@ -35,8 +35,8 @@ class _Room:
     open = False
 
     def enter(self) -> None:
+        importlib.import_module("lamina.kernels")  # for which a second thread waits
         self.open = True
-        importlib.import_module("lamina.kernels")
 
 
 _room = _Room()
@@ -78,7 +78,7 @@ def op(definition):
         if xp is None:
             xp = backend.get().xp
         record = tracked and mode.enabled
-        if not kernels and not _room.open:
+        if not _room.open:
             _room.enter()
         fast = (kernels.get(backend.name(xp)) or kernels.get("portable")) if kernels else None
         if option_defaults:

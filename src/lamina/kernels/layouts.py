@@ -1,4 +1,4 @@
-"""What the windows of a block see, ready to be multiplied: copied, or looked at in turns.
+"""What the windows of a block see, laid out to be multiplied: copied, or looked at in turns.
 
 Every k-th of the windows of length k along a signal begins where another ends, so k views of the
 signal, each a matrix, hold them all, and nothing need be copied.
@@ -15,8 +15,8 @@ convolution of 3 x 3 with as many filters as channels and both its gradients, ag
     32 x 32         64       0.97    0.98
     16 x 16        128       1.10    1.13
 
-Every class here is of a block (slices of samples and of rows of windows), an array with its
-channels last, and windows on it; ``way`` chooses one.
+Every class here is made of a block (slices of samples and of rows of windows), an array with its
+channels last, and windows on it; ``plan`` chooses one, and the blocks.
 """
 
 import functools
@@ -25,10 +25,11 @@ import math
 import numpy as np
 
 from lamina.kernels.products import matched, product
-from lamina.kernels.windows import part_seen, seen_at, span
+from lamina.kernels.windows import blocks, part_seen, seen_at, side_by_side, span
 
 _LONG = 64  # times as long as its windows a signal must be to be taken in turns
-_SHORT = 24  # numbers side by side from which on what a row of a window sees is copied as a row
+_SHORT = 24  # numbers side by side from which on what a row of a window sees is copied as a row;
+# of fewer the transposed matrix is filled faster
 _WIDE = 256  # such numbers up to which images are made signals; larger products hide all copying
 _WASTED = 1.1  # times as many windows as are wanted that may be multiplied for it
 
@@ -57,15 +58,17 @@ class Copied:
         """How many are copied for every window."""
         return math.prod(win.size) * channels
 
+    @staticmethod
+    def suits(win, channels, found) -> bool:
+        """Whether this is a quick way for the windows, in such blocks."""
+        return True
+
 
 class Signal:
     """Windows along one axis, looked at in turns."""
 
     def __init__(self, block, x, win):
-        part = part_seen(block, x, win)
-        if part.strides[1:] != (part.shape[-1] * part.itemsize, part.itemsize):
-            part = np.ascontiguousarray(part)
-        self._part, self._size = part, win.size[0]
+        self._part, self._size = side_by_side(part_seen(block, x, win)), win.size[0]
 
     def times(self, matrix, out) -> None:
         part, k = self._part, self._size
@@ -84,12 +87,16 @@ class Signal:
     def numbers(win, channels) -> int:
         return channels
 
+    @staticmethod
+    def suits(win, channels, found) -> bool:
+        return win.strides == win.dilation == (1,) and win.count[0] >= _LONG * win.size[0]
+
 
 class Strips:
     """An image as a signal, whose windows are looked at in turns."""
 
     def __init__(self, block, x, win):
-        part = part_seen(block, x, win)
+        part = side_by_side(part_seen(block, x, win))
         first, end = span(block, win)
         shared = max(0, min(-first, end - win.image[0]))  # zeros that end one and begin another
         k, width = win.size[0], win.size[1] * part.shape[-1]
@@ -99,7 +106,7 @@ class Strips:
         strides = to_sample, to_position, to_row, to_channel
         seen = seen_at(part, (samples, many, length, width), strides)
         self._size, self._length = k, samples * many * length
-        self._signal = np.empty((self._length + 2 * k, width), x.dtype)
+        self._signal = np.empty((self._length + 2 * (k - 1), width), x.dtype)
         self._signal[: self._length].reshape(seen.shape)[...] = seen
         self._signal[self._length :] = 0  # the last windows, which are not wanted, look at it
 
@@ -113,6 +120,8 @@ class Strips:
         out[...] = sums[:, :, : self._wanted].swapaxes(1, 2)
 
     def matched(self, other):
+        """As of ``Copied``; but what is no number spoils every place of a window, since windows
+        that are not wanted are multiplied by 0."""
         along = np.empty((*self._shape, other.shape[-1]), other.dtype)
         along[:, :, : self._wanted] = other.swapaxes(1, 2)
         along[:, :, self._wanted :] = 0
@@ -121,28 +130,35 @@ class Strips:
         return np.swapaxes(matched(along, seen, apart=1), 1, 2)  # the quicker way round
 
     def _windows(self, shape, every):
-        """From each of the first rows on, one in so ``many`` rows, and what follows it."""
+        """From each of the first rows on, one in ``every`` rows and what follows it: a view."""
         step, item = self._signal.strides
         return seen_at(self._signal, shape, (step, every * step, item))
 
     @staticmethod
     def numbers(win, channels) -> int:
-        return win.size[1] * channels
+        return win.size[-1] * channels
 
-
-@functools.lru_cache(maxsize=256)
-def way(win, channels, budget):
-    """The class that is quickest for such windows, in blocks of about ``budget`` numbers."""
-    if win.strides == win.dilation == (1,) and win.count[0] >= _LONG * win.size[0]:
-        return Signal
-    if win.strides == win.dilation == (1, 1) and _SHORT <= win.size[1] * channels <= _WIDE:
-        wanted = min(win.count[0], budget // (win.size[1] * channels * max(1, win.count[1])))
+    @staticmethod
+    def suits(win, channels, found) -> bool:
+        if not win.strides == win.dilation == (1, 1) or win.size[0] == 1 or not found:
+            return False
+        wanted = min(rows.stop - rows.start for _, rows in found)
         more = win.size[0] - 1
         if wanted == win.count[0]:
             more -= max(0, min(win.before[0], win.after[0]))
-        if win.size[0] > 1 and wanted + more <= _WASTED * wanted:
-            return Strips
-    return Copied
+        is_high = wanted + more <= _WASTED * wanted
+        return is_high and _SHORT <= win.size[1] * channels <= _WIDE
+
+
+@functools.lru_cache(maxsize=256)
+def plan(samples, win, channels, filters, budget):
+    """The quickest layout, and blocks in which about ``budget`` numbers are copied or computed."""
+    for layout in (Signal, Strips, Copied):  # of which the last suits all
+        numbers = max(layout.numbers(win, channels), filters) * math.prod(win.count[1:])
+        found = list(blocks(samples, win, numbers, budget))
+        if layout.suits(win, channels, found):
+            break
+    return layout, found
 
 
 @functools.lru_cache(maxsize=256)
