@@ -80,8 +80,11 @@ class Signal:
             product(seen, matrix, out[:, turn::k])
 
     def matched(self, other):
-        length = other.shape[1]
-        return np.stack([matched(self._part[:, i : i + length], other) for i in range(self._size)])
+        part, length = self._part, other.shape[1]
+        sums = np.empty((self._size, part.shape[-1], other.shape[-1]), other.dtype)
+        for place in range(self._size):
+            sums[place] = matched(part[:, place : place + length], other)
+        return sums
 
     @staticmethod
     def numbers(win, channels) -> int:
