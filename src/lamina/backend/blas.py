@@ -83,6 +83,7 @@ def threads() -> int | None:
     return int(controls.get_threads()) if controls else None
 
 
+@functools.cache
 def core() -> str | None:
     """The processor that OpenBLAS chose its code for, in its words; None where that is unknown."""
     controls = _controls()

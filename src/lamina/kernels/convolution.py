@@ -81,7 +81,8 @@ def conv_transpose(
     def back(g, needs_x, needs_w):
         layout, found = plan(len(x), win, *w.shape[-2:], BLOCK)
         dx = np.empty(x.shape, x.dtype) if needs_x else None
-        dw, matrix = _zeros_of(w) if needs_w else None, as_matrix(w)
+        dw = _zeros_of(w) if needs_w else None
+        matrix = as_matrix(w, len(x) * math.prod(win.count))
         for block in found:
             seen = layout(block, g, win)
             if needs_x:
@@ -192,7 +193,7 @@ def _convolved(x, w, win, groups, finisher=None):
 def _gathered(x, w, win, finisher=None):
     """The windows on x summed and finished, and ``back``."""
     layout, found = plan(len(x), win, *w.shape[-2:], BLOCK)
-    matrix = as_matrix(w)
+    matrix = as_matrix(w, len(x) * math.prod(win.count))
     out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
     finish = finisher(out) if finisher else None
     for block in found:
@@ -216,7 +217,7 @@ def _from_the_other_side(x, g, w, win):
     """Both gradients from the same: what the windows over each position of x give it."""
     other, turned = from_the_other_side(win), _turned(w)
     layout, found = plan(len(g), other, *turned.shape[-2:], BLOCK)
-    matrix = as_matrix(turned)
+    matrix = as_matrix(turned, len(g) * math.prod(other.count))
     dx, dw = np.empty((len(g), *win.image, w.shape[-2]), g.dtype), _zeros_of(turned)
     for block in found:
         seen = layout(block, g, other)

@@ -65,9 +65,16 @@ def _added(products, apart):
 def _piece(tall, other, fewest):
     """The rows of a piece, all where they are few; 0 where pieces gain nothing."""
     rows, columns = tall.shape[-2:]
-    if tall.size < _MANY * columns or tall.dtype.char not in "fd" or blas.threads() != 1:
+    if tall.dtype.char not in "fd" or not _pays(tall.size // max(1, columns), columns, other):
         return 0
     return _rows(rows, columns * other.shape[-1], fewest)
+
+
+def _pays(rows, columns, other) -> bool:
+    """Whether a product of so many rows in all is worth any preparation."""
+    if rows < _MANY or blas.threads() != 1:
+        return False
+    return rows * columns * other.shape[-1] > 2 * blas.small_product() > 0
 
 
 @functools.lru_cache(maxsize=256)
@@ -89,10 +96,11 @@ def _cut(matrix, each):
     return matrix[..., : many * each, :].reshape(*stack, many, each, columns)
 
 
-def as_matrix(w):
-    """A kernel, of which the last axis is that of filters, as the second matrix of products."""
+def as_matrix(w, rows):
+    """A kernel, whose last axis is that of filters, as the second matrix of products of so many
+    rows."""
     shape = math.prod(w.shape[:-1]), w.shape[-1]
-    return (_on_a_line(w) if blas.small_product() else w).reshape(shape)
+    return (_on_a_line(w) if _pays(rows, shape[0], w) else w).reshape(shape)
 
 
 def _on_a_line(matrix):
