@@ -32,12 +32,12 @@ _HAVE_SMALL = {"SkylakeX", "Cooperlake", "SapphireRapids"}
 
 
 class _Controls(NamedTuple):
-    """The file name of NumPy's BLAS, and its functions."""
+    """The file name of NumPy's BLAS, its functions, and the processor that it chose."""
 
     name: str
     set_threads: Callable[[int], None]
     get_threads: Callable[[], int]
-    get_core: Callable[[], bytes] | None = None
+    core: str | None = None
 
 
 @functools.cache
@@ -51,11 +51,11 @@ def _controls() -> _Controls | None:
             continue
         for setter, getter, namer in _SYMBOLS:
             if hasattr(library, setter) and hasattr(library, getter):
-                get_core = getattr(quick, namer, None) if namer else None
-                if get_core is not None:
-                    get_core.restype = ctypes.c_char_p
-                functions = getattr(library, setter), getattr(quick, getter), get_core
-                return _Controls(os.path.basename(path), *functions)
+                namer = getattr(quick, namer, None) if namer else None
+                if namer is not None:
+                    namer.restype = ctypes.c_char_p
+                functions = getattr(library, setter), getattr(quick, getter)
+                return _Controls(os.path.basename(path), *functions, namer and namer().decode())
     return None
 
 
@@ -83,11 +83,10 @@ def threads() -> int | None:
     return int(controls.get_threads()) if controls else None
 
 
-@functools.cache
 def core() -> str | None:
     """The processor that OpenBLAS chose its code for, in its words; None where that is unknown."""
     controls = _controls()
-    return controls.get_core().decode() if controls and controls.get_core else None
+    return controls.core if controls else None
 
 
 def small_product() -> int:
