@@ -542,6 +542,16 @@ def test_a_blas_that_cannot_be_steered_is_left_alone(monkeypatch):
 
 # ---- memory -----------------------------------------------------------------------------------
 
+
+@pytest.mark.parametrize("shape", [(3, 5), (7,), (1, 1, 33)])
+def test_arrays_begin_where_a_line_of_the_cache_does(shape):
+    for dtype in ("float32", "float64"):
+        array = lamina.backend.memory.empty_on_a_line(shape, dtype)
+        assert (array.shape, array.dtype) == (shape, dtype)
+        assert array.ctypes.data % 64 == 0 and array.flags.c_contiguous
+        array[...] = 1.0
+
+
 MEMORY = """
 import sys
 import numpy as np
