@@ -79,11 +79,10 @@ def conv_transpose(
     finisher(bias, activation)(out)(out)
 
     def back(g, needs_x, needs_w):
-        layout, found = plan(len(x), win, *w.shape[-2:], BLOCK)
+        layout, parts, matrix = _prepared(len(x), w, win)
         dx = np.empty(x.shape, x.dtype) if needs_x else None
         dw = _zeros_of(w) if needs_w else None
-        matrix = as_matrix(w, len(x) * math.prod(win.count))
-        for block in found:
+        for block in parts:
             seen = layout(block, g, win)
             if needs_x:
                 seen.times(matrix, dx[block])
@@ -192,11 +191,10 @@ def _convolved(x, w, win, groups, finisher=None):
 
 def _gathered(x, w, win, finisher=None):
     """The windows on x summed and finished, and ``back``."""
-    layout, found = plan(len(x), win, *w.shape[-2:], BLOCK)
-    matrix = as_matrix(w, len(x) * math.prod(win.count))
+    layout, parts, matrix = _prepared(len(x), w, win)
     out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
     finish = finisher(out) if finisher else None
-    for block in found:
+    for block in parts:
         layout(block, x, win).times(matrix, out[block])
         if finish:
             finish(out[block])
@@ -206,7 +204,7 @@ def _gathered(x, w, win, finisher=None):
             return _from_the_other_side(x, g, w, win)
         dw = _zeros_of(w) if needs_w else None
         if needs_w:
-            for block in found:
+            for block in parts:
                 dw += layout(block, x, win).matched(g[block]).reshape(dw.shape)
         return _laid(g, w, win) if needs_x else None, dw
 
@@ -216,14 +214,19 @@ def _gathered(x, w, win, finisher=None):
 def _from_the_other_side(x, g, w, win):
     """Both gradients from the same: what the windows over each position of x give it."""
     other, turned = from_the_other_side(win), _turned(w)
-    layout, found = plan(len(g), other, *turned.shape[-2:], BLOCK)
-    matrix = as_matrix(turned, len(g) * math.prod(other.count))
+    layout, parts, matrix = _prepared(len(g), turned, other)
     dx, dw = np.empty((len(g), *win.image, w.shape[-2]), g.dtype), _zeros_of(turned)
-    for block in found:
+    for block in parts:
         seen = layout(block, g, other)
         seen.times(matrix, dx[block])
         dw += seen.matched(x[block]).reshape(dw.shape)
     return dx, _turned(dw)
+
+
+def _prepared(samples, w, win):
+    """The layout of what windows see, its blocks, and the kernel as the matrix of its products."""
+    layout, parts = plan(samples, win, *w.shape[-2:], BLOCK)
+    return layout, parts, as_matrix(w, samples * math.prod(win.count))
 
 
 def _zeros_of(w):
