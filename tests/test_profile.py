@@ -86,7 +86,11 @@ def test_the_parts_add_up_to_the_whole(backend):
 
 @pytest.mark.parametrize("place", ["numpy", STRICT])
 def test_as_many_calls_are_counted_as_are_made(place):
-    model, x, y = network(place)
+    _, x, y = network(place)
+    stack = [layers.Conv2D(3, 3, activation="relu", input_shape=(6, 6, 2))]
+    stack += [layers.BatchNormalization(), layers.Dropout(0.4), layers.Conv2D(4, 2)]
+    stack += [layers.BatchNormalization(), layers.Flatten(), layers.Dense(5, "tanh")]
+    model = compiled([*stack, layers.Dense(1)], place)
     model.train_on_batch(x, y)
     report = lamina.profile(model, x, y)
     made, home = collections.Counter(), backends.get(place)
@@ -98,7 +102,7 @@ def test_as_many_calls_are_counted_as_are_made(place):
         sweep([(outputs, seed)])
     layered = [row for row in report.rows if row.kind]
     assert sum(row.forward.launches for row in layered) == forward > 5
-    assert sum(row.backward.launches for row in layered) == made.total() > 3
+    assert sum(row.backward.launches for row in layered) == made.total() > 5
 
 
 def test_counts_of_a_tiny_network_are_known():
