@@ -1,15 +1,19 @@
 """The backends that tests run on: their names, why one cannot run here, arrays of each.
 
+"numpy-readonly" is NumPy given arrays that refuse to be written, "numpy-compiled" NumPy with loops
+that numba compiles, for arrays of any size; elsewhere these are off.
+
 ``LAMINA_TEST_BACKENDS=numpy,cupy`` chooses among `NAMES`; by default all of them are tried.
 """
 
 import functools
 import importlib.metadata
+import importlib.util
 import os
 
 from lamina import testing
 
-NAMES = ("numpy", "numpy-readonly", *testing.BACKENDS[1:])
+NAMES = ("numpy", "numpy-readonly", "numpy-compiled", *testing.BACKENDS[1:])
 
 
 class BackendUnderTest:
@@ -25,7 +29,7 @@ class BackendUnderTest:
         from lamina import backend
 
         self.name = name
-        self.backend = backend.get(name.removesuffix("-readonly"))
+        self.backend = backend.get(_known(name))
         self.xp = self.backend.xp
 
     def __repr__(self):
@@ -64,7 +68,9 @@ def chosen():
 @functools.cache
 def why_not(name):
     """Why a backend cannot run here, or None where it can."""
-    return testing.backends()[name.removesuffix("-readonly")]
+    if name == "numpy-compiled" and importlib.util.find_spec("numba") is None:
+        return "the package numba is not installed"
+    return testing.backends()[_known(name)]
 
 
 def version(name):
@@ -75,7 +81,10 @@ def version(name):
 
         device = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
         return f"cupy {cupy.__version__} on {device}"
-    return f"{library} {importlib.metadata.version(library.replace('_', '-'))}"
+    told = f"{library} {importlib.metadata.version(library.replace('_', '-'))}"
+    if name == "numpy-compiled":
+        told += f", numba {importlib.metadata.version('numba')}"
+    return told
 
 
 def gpu_is_required():
@@ -84,4 +93,9 @@ def gpu_is_required():
 
 
 def _library(name):
-    return name.partition(":")[0].removesuffix("-readonly")
+    return _known(name).partition(":")[0]
+
+
+def _known(name):
+    """What lamina calls the backend."""
+    return "numpy" if name.startswith("numpy") else name

@@ -41,7 +41,9 @@ def _skip_or_fail(name, reason):
 @pytest.fixture(autouse=True)
 def _the_same_start(request):
     """What a test draws, weights without a seed and numbers of its file's ``RNG``, is the same in
-    every run, in any order of the tests and beside any others."""
+    every run, in any order of the tests and beside any others. Loops are compiled where a test asks
+    for them."""
+    lamina.config.set_numba(False)
     lamina.utils.set_random_seed(0)
     if hasattr(request.module, "RNG"):
         request.module.RNG = np.random.default_rng(zlib.crc32(request.node.name.encode()))
@@ -53,7 +55,25 @@ def backend(request):
     reason = _backends.why_not(request.param)
     if reason is not None:
         _skip_or_fail(request.param, reason)
+    if request.param == "numpy-compiled":
+        request.getfixturevalue("compiled")
     return _backends.under_test(request.param)
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """Loops that numba compiles serve arrays of any size, in blocks of few numbers."""
+    pytest.importorskip("numba")
+    monkeypatch.setattr("lamina.kernels.compiling.LEAST", 1)
+    monkeypatch.setattr("lamina.kernels.gathering.COMPILED_BLOCK", 500)
+    lamina.config.set_numba(True)
+
+
+@pytest.fixture(params=["operations", "loops"])
+def both_ways(request):
+    """The test runs with NumPy's operations, and with loops that numba compiles."""
+    if request.param == "loops":
+        request.getfixturevalue("compiled")
 
 
 @pytest.fixture

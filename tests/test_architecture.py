@@ -63,7 +63,8 @@ REACHES_DOWN = {("models", "plotting"), ("models", "saving")}
 HOST_ROOMS = {"__init__", "backend", "kernels", "data", "datasets", "plotting", "saving", "testing"}
 ARRAY_ROOMS = {"backend", "kernels"}
 ARRAY_LIBRARIES = {"cupy", "cupyx", "jax", "torch"}
-HEAVY = {*ARRAY_LIBRARIES, "h5py", "matplotlib", "onnx", "pandas", "scipy", "sklearn"}
+COMPILERS = {"llvmlite", "numba"}
+HEAVY = {*ARRAY_LIBRARIES, *COMPILERS, "h5py", "matplotlib", "onnx", "pandas", "scipy", "sklearn"}
 # A class of matplotlib's with more to it; its room imports it when a picture is drawn.
 HEAVY_AT_ONCE = {("plotting", "matplotlib")}
 

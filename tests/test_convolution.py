@@ -88,6 +88,7 @@ GRID = [
 ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(("rank", "strides", "dilation", "groups", "padding", "data_format"), GRID)
 def test_conv_and_its_gradients_are_pytorchs(
@@ -115,6 +116,7 @@ def compare_conv(arrays, dtype, strides=1, dilation=1, groups=1, padding="valid"
     agree(gradients(ours, arrays, g), by_torch(arrays, g, fmt, theirs), dtype)
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize(
     ("image", "size", "channels", "filters"),
     [
@@ -136,10 +138,11 @@ def test_conv_of_odd_shapes_is_pytorchs(image, size, channels, filters, padding,
     compare_conv(arrays, "float64", padding=padding)
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("strides", [1, 2])
 def test_large_images_are_worked_through_in_blocks(monkeypatch, padding, strides):
-    for module in ("convolution", "convolution_portable"):
+    for module in ("gathering", "convolution_portable"):
         monkeypatch.setattr(f"lamina.kernels.{module}.BLOCK", 500)
     monkeypatch.setattr("lamina.kernels.depthwise._PIECE", 100)
     for groups in (1, 2, 4):
@@ -151,6 +154,7 @@ def test_large_images_are_worked_through_in_blocks(monkeypatch, padding, strides
     )
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("block", [1 << 20, 20_000, 11_000, 700])
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize(
@@ -158,7 +162,8 @@ def test_large_images_are_worked_through_in_blocks(monkeypatch, padding, strides
 )
 def test_high_images_give_what_the_definition_gives(monkeypatch, image, size, padding, block):
     """Looked at in turns: of samples together, of one, and of some of its rows."""
-    monkeypatch.setattr("lamina.kernels.convolution.BLOCK", block)
+    for which in ("BLOCK", "COMPILED_BLOCK"):
+        monkeypatch.setattr(f"lamina.kernels.gathering.{which}", block)
     arrays = [normal(4, *image, 24), normal(*size, 24, 25), normal(25)]
     xp = lamina.autograd.differentiable(np)
     options = {**ops.conv.defaults, "padding": padding}
@@ -203,6 +208,7 @@ def test_windows_are_laid_out_as_is_quickest(image, size, channels, options, lay
         np.testing.assert_allclose(ops.conv(x, kernel, **named), wanted, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_images_and_signals_may_lie_in_memory_in_any_way():
     """Channels apart, or between those of others, or one channel along an axis made for it."""
     x, kernel = normal(2, 30, 7, 24), normal(3, 3, 24, 4)
@@ -242,6 +248,7 @@ def test_long_signals_are_taken_in_pieces_channel_by_channel(monkeypatch, stride
     agree(*found, "float64")
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_what_is_no_number_spoils_only_the_windows_that_see_it():
     x, kernel = normal(2, 24, 6, 16), normal(3, 3, 16, 16)
     x[0, 23, 2], x[1, 0, 5] = np.nan, np.inf
@@ -252,6 +259,7 @@ def test_what_is_no_number_spoils_only_the_windows_that_see_it():
     np.testing.assert_array_equal(finite, wanted)
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("small", [0, 3_000, 40_000])
 @pytest.mark.parametrize("strides", [1, 2])
 def test_products_may_be_done_in_pieces(monkeypatch, small, strides):
@@ -275,7 +283,7 @@ def test_blocks_do_not_change_the_portable_kernels(backend, monkeypatch, strides
     results = []
     for block in (1 << 20, 300):
         monkeypatch.setattr("lamina.kernels.convolution_portable.BLOCK", block)
-        monkeypatch.setattr("lamina.kernels.convolution.BLOCK", block)
+        monkeypatch.setattr("lamina.kernels.gathering.BLOCK", block)
         found = []
         for function, given in ((ops.conv, arrays), (ops.conv_transpose, transposed)):
             made = [lamina.Tensor(backend.asarray(a), requires_grad=True) for a in given]
@@ -354,6 +362,7 @@ TRANSPOSED = [
 ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(
     ("rank", "strides", "dilation", "padding", "output_padding", "data_format"), TRANSPOSED
@@ -409,6 +418,7 @@ def test_layers_are_keras():
 # ---- what stays as it was given, and any order of derivative ------------------------------------
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("name", ["conv", "depthwise_conv", "conv_transpose"])
 def test_strided_and_read_only_inputs_give_what_whole_ones_give(name):
     x = normal(4, 9, 16, 6)[::2, ::-1, ::2, 1:4]
@@ -425,6 +435,7 @@ def test_strided_and_read_only_inputs_give_what_whole_ones_give(name):
     agree(strided, gradients(function, whole[:3], whole[3]), "float64")
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize(
     ("function", "shapes", "options"),
     [
@@ -504,6 +515,7 @@ def test_a_network_of_convolutions_trains_on_every_backend(backend):
     assert losses[-1] < 0.2 * losses[0]
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_pool_before_its_bias_and_relu_gives_the_same_numbers(monkeypatch):
     """The chain joins convolution and max pooling, relu behind; the tape does not.
 
@@ -555,6 +567,7 @@ def cnn(**options):
     return model
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_batch_of_images_is_cut_and_any_number_of_workers_gives_the_same(monkeypatch):
     monkeypatch.setattr("lamina.models.step.CUT", 1 << 20)
     x, y = normal(32, 20, 20, 1).astype("float32"), RNG.integers(0, 4, 32)
@@ -574,6 +587,7 @@ def test_a_batch_of_images_is_cut_and_any_number_of_workers_gives_the_same(monke
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_prediction_in_shards_is_the_whole_ones(monkeypatch):
     x = normal(32, 20, 20, 1).astype("float32")
     model = cnn()
@@ -608,6 +622,7 @@ def test_a_layer_tells_its_work(layer, shape, work):
     assert layer.multiplications() == work
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_axes_of_any_length():
     model = lamina.Sequential([layers.Input((None, None, 3)), layers.Conv2D(4, 3, padding="same")])
     assert model.output_shape == (None, None, None, 4)

@@ -67,6 +67,7 @@ def test_batch_normalization_uses_the_batch_in_training_and_averages_otherwise(a
     assert all(backend.backend.owns(p.data) for p in layer.weights)
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("shape", [(8, 3), (6, 5, 3), (4, 3, 5, 3), (2, 3, 2, 4, 3), (2, 1, 1, 3)])
 @pytest.mark.parametrize("training", [True, False])
 def test_batch_normalization_is_pytorchs(shape, training):
@@ -92,6 +93,7 @@ def test_batch_normalization_is_pytorchs(shape, training):
     np.testing.assert_allclose(d_beta, module.bias.grad.numpy(), **close)
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize(
     "options",
     [
@@ -137,6 +139,7 @@ def set_workers():
     lamina.config.set_workers(before)
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("means", [(0.0, 1.0), (1e3, 0.0), (-1e3, 2e2), (1e-4, 0.0)])
 @pytest.mark.parametrize("axis", [-1, 1])
 def test_means_far_from_zero_cost_batch_normalization_no_digits(means, axis):
@@ -157,6 +160,7 @@ def test_means_far_from_zero_cost_batch_normalization_no_digits(means, axis):
     np.testing.assert_allclose(d_beta, g.sum((0, 1)), rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("far", [0.0, 300.0])
 @pytest.mark.parametrize("asked", [(0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0)])
 @pytest.mark.parametrize("axis", [-1, 1])
@@ -179,6 +183,7 @@ def test_statistics_of_a_batch_have_gradients_of_their_own(axis, asked, far):
         np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_means_that_are_taken_off_first_warn_of_nothing():
     """Seen as they are, these numbers have no variance at all."""
     x = (1e4 + np.array([[0.0], [1e-3], [2e-3]])).astype("float32")
@@ -187,6 +192,7 @@ def test_means_that_are_taken_off_first_warn_of_nothing():
     np.testing.assert_allclose(out, (wide - wide.mean()) / wide.std(), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_averages_of_another_dtype_normalize():
     x, mean = RNG.normal(size=(6, 4)).astype("float32"), RNG.normal(size=4)
     given = [lamina.Tensor(a, requires_grad=True) for a in (x, mean, mean**2)]
@@ -197,6 +203,7 @@ def test_averages_of_another_dtype_normalize():
     np.testing.assert_allclose(given[1].grad, -6 / root, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_large_batches_are_worked_through_in_blocks(set_workers):
     """More than one block, shared by threads, side by side and channels first."""
     x = (5 + RNG.normal(size=(70, 30, 32, 16))).astype("float32")
@@ -294,6 +301,7 @@ def shards_of(model, x, y):
     return model._step.gradients(x, y, None)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_shards_of_a_batch_have_the_statistics_and_gradients_of_the_whole():
     model, x, y = coupled("float64")
     parts = shards_of(model, x, y)
@@ -313,6 +321,7 @@ def test_shards_of_a_batch_have_the_statistics_and_gradients_of_the_whole():
     np.testing.assert_allclose(model.layers[1].moving_variance.numpy(), hidden.var(0), rtol=1e-8)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_training_is_the_same_for_any_number_of_workers(set_workers):
     runs = []
     for workers in (1, 2, 3):
@@ -374,6 +383,7 @@ def test_a_batch_renormalization_keeps_the_batch_whole():
     assert len(shards_of(model, x, y)) == 1
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_frozen_one_is_as_when_the_model_is_used():
     model = network()
     model.fit(ROWS, TARGETS, verbose=0)
@@ -425,6 +435,7 @@ def test_averages_go_to_files_and_other_backends(tmp_path):
     np.testing.assert_array_equal(again.predict(ROWS, verbose=0), used)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_several_steps_with_batch_normalization_are_pytorchs():
     torch = pytest.importorskip("torch")
     model = lamina.Sequential(
@@ -526,6 +537,7 @@ ALONE = [
 ]
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize(("make", "how"), ALONE)
 def test_gradients_are_those_of_finite_differences(make, how):
     layer = make()

@@ -15,6 +15,7 @@ _epsilon = 1e-7
 _workers = None
 _keep_memory = os.environ.get("LAMINA_KEEP_MEMORY", "1") != "0"
 _deterministic = os.environ.get("LAMINA_DETERMINISTIC", "1") != "0"
+_numba = os.environ.get("LAMINA_NUMBA", "1") != "0"
 
 
 def floatx() -> str:
@@ -132,6 +133,21 @@ def set_keep_memory(keep: bool) -> None:
     _keep_memory = bool(keep)
 
 
+def numba() -> bool:
+    """Whether loops that numba compiles do what would be several operations of NumPy's.
+
+    It concerns large arrays alone, and nothing where numba is not installed. Sums are rounded in
+    another order, so numbers differ in their last digits from those without.
+    """
+    return _numba
+
+
+def set_numba(use: bool) -> None:
+    """Set :func:`numba`; ``LAMINA_NUMBA=0`` does so from outside."""
+    global _numba
+    _numba = bool(use)
+
+
 def tf32() -> bool:
     """Whether CuPy multiplies float32 matrices with inputs rounded to 10 bits: TF32, far faster.
 
@@ -192,11 +208,13 @@ __all__ = [
     "epsilon",
     "floatx",
     "keep_memory",
+    "numba",
     "set_deterministic",
     "set_dtype_policy",
     "set_epsilon",
     "set_floatx",
     "set_keep_memory",
+    "set_numba",
     "set_tf32",
     "set_workers",
     "tf32",

@@ -8,6 +8,7 @@ import ctypes
 import functools
 import glob
 import os
+import platform
 import sys
 import threading
 from collections.abc import Callable
@@ -22,22 +23,38 @@ _SYMBOLS = (
         "scipy_openblas_set_num_threads64_",
         "scipy_openblas_get_num_threads64_",
         "scipy_openblas_get_corename64_",
+        "scipy_cblas_{}gemm64_",
     ),
-    ("openblas_set_num_threads64_", "openblas_get_num_threads64_", "openblas_get_corename64_"),
-    ("openblas_set_num_threads", "openblas_get_num_threads", "openblas_get_corename"),
-    ("MKL_Set_Num_Threads", "MKL_Get_Max_Threads", None),
+    (
+        "openblas_set_num_threads64_",
+        "openblas_get_num_threads64_",
+        "openblas_get_corename64_",
+        "cblas_{}gemm64_",
+    ),
+    (
+        "openblas_set_num_threads",
+        "openblas_get_num_threads",
+        "openblas_get_corename",
+        "cblas_{}gemm",
+    ),
+    ("MKL_Set_Num_Threads", "MKL_Get_Max_Threads", None, "cblas_{}gemm"),
 )
+# Where a C int is passed in a place as large as that of a long long, so that one kind of call does
+# for libraries that count in either.
+_WHOLE_PLACES = {"x86_64", "AMD64"}
 _SMALL = 10**6  # multiplications up to which OpenBLAS multiplies matrices as they lie, on these:
 _HAVE_SMALL = {"SkylakeX", "Cooperlake", "SapphireRapids"}
 
 
 class _Controls(NamedTuple):
-    """The file name of NumPy's BLAS, its functions, and the processor that it chose."""
+    """The file name of NumPy's BLAS, its functions, the processor that it chose, and where its
+    products of float32 and of float64 are."""
 
     name: str
     set_threads: Callable[[int], None]
     get_threads: Callable[[], int]
     core: str | None = None
+    products: tuple[int, int] | None = None
 
 
 @functools.cache
@@ -49,14 +66,25 @@ def _controls() -> _Controls | None:
             quick = ctypes.PyDLL(path)  # which does not let go of the interpreter
         except OSError:
             continue
-        for setter, getter, namer in _SYMBOLS:
+        for setter, getter, namer, product in _SYMBOLS:
             if hasattr(library, setter) and hasattr(library, getter):
                 namer = getattr(quick, namer, None) if namer else None
                 if namer is not None:
                     namer.restype = ctypes.c_char_p
                 functions = getattr(library, setter), getattr(quick, getter)
-                return _Controls(os.path.basename(path), *functions, namer and namer().decode())
+                core = namer and namer().decode()
+                return _Controls(os.path.basename(path), *functions, core, _found(library, product))
     return None
+
+
+def _found(library, product) -> tuple[int, int] | None:
+    """The addresses of a library's products; None where they cannot be called without care."""
+    if not product.endswith("64_") and platform.machine() not in _WHOLE_PLACES:
+        return None
+    functions = [getattr(library, product.format(letter), None) for letter in "sd"]
+    if None in functions:
+        return None
+    return tuple(ctypes.cast(function, ctypes.c_void_p).value for function in functions)
 
 
 def _loaded_libraries() -> list[str]:
@@ -87,6 +115,13 @@ def core() -> str | None:
     """The processor that OpenBLAS chose its code for, in its words; None where that is unknown."""
     controls = _controls()
     return controls.core if controls else None
+
+
+def products() -> tuple[int, int] | None:
+    """Where ``cblas_sgemm`` and ``cblas_dgemm`` are, which take a ``long long`` for every int; None
+    where they cannot be reached."""
+    controls = _controls()
+    return controls.products if controls else None
 
 
 def small_product() -> int:

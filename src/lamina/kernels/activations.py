@@ -12,6 +12,7 @@ which can stand in for them without losing digits.
 
 import numpy as np
 
+from lamina.kernels import compiling
 from lamina.kernels.constants import of_each_float, zeros
 from lamina.ops._op import kernel
 from lamina.ops.activations import SELU_ALPHA, SELU_SCALE
@@ -57,6 +58,10 @@ def _relu(z, out=None):
     out = z if out is None else out
     if z.size < _MIDDLE:
         return np.maximum(z, zeros(z.shape, z.dtype), out=out)
+    numbers = compiling.flat(z, out)
+    if numbers:
+        compiling.loops().relu(*numbers)
+        return out
     return np.clip(z, 0.0, _INF, out=out)
 
 
@@ -64,6 +69,11 @@ def _relu_back(g, out):
     if out.size < _SMALL:
         d = np.sign(out)
         d *= g
+        return d
+    numbers = compiling.flat(g, out)
+    if numbers:
+        d = np.empty_like(out)
+        compiling.loops().relu_back(*numbers, d.reshape(-1))
         return d
     return g * (out > 0.0)
 
@@ -254,6 +264,21 @@ FUSED = {
 """By name: ``forward(z)``, which overwrites the NumPy array z (of at least one axis) and returns
 the output, and ``backward(g, out)``, the gradient with respect to z as a new array (for "linear" g
 itself). Softmax and its logarithm are over the last axis."""
+
+
+def bent_in_a_loop(out, bias, activation) -> bool:
+    """Add the bias, along the last axis, to ``out``, and bend it, in place, where a loop does so.
+
+    Returns:
+        whether that is done.
+    """
+    if activation not in ("linear", "relu"):
+        return False
+    numbers = compiling.flat(out, bias)
+    if numbers is None:
+        return False
+    compiling.loops().biased(numbers[1], activation == "relu", out.reshape(-1, bias.size))
+    return True
 
 
 WIDENING = frozenset(("log_softmax", "softmax"))

@@ -1,33 +1,20 @@
-"""Convolutions on NumPy: matrix products of what the windows see, block by block.
+"""Convolutions on NumPy: matrix products of what the windows see, which ``gathering.py`` makes."""
 
-A block is as many samples, or rows of one large image, as copy about ``BLOCK`` numbers of what
-their windows see. These are copied, multiplied and copied again, made anew for the gradient rather
-than kept, and never grow with the image or the batch. How they are laid out is in ``layouts.py``.
-
-What was measured (AVX2, float32): for the gradient of the image, adding the products of each place
-of the window where it belongs beats products of the padded gradient, which multiply zeros.
-"""
-
-import functools
 import math
 
 import numpy as np
 
-from lamina.kernels.activations import FUSED, is_floating
+from lamina.kernels.activations import FUSED, bent_in_a_loop, is_floating
 from lamina.kernels.constants import ones
 from lamina.kernels.depthwise import depthwise_parts
-from lamina.kernels.layouts import Signal, plan
+from lamina.kernels.gathering import laid_back, over_windows
+from lamina.kernels.layouts import Signal
 from lamina.kernels.pooling_numpy import max_pool
-from lamina.kernels.products import as_matrix, product
-from lamina.kernels.windows import blocks, from_the_other_side, read_by, rows_of
+from lamina.kernels.windows import from_the_other_side, read_by
 from lamina.ops._axes import frozen
 from lamina.ops._op import kernel
 from lamina.ops.convolution import conv_windows, depthwise_windows, image_windows
 
-BLOCK = 1 << 20
-"""Numbers that a block copies, or computes. A quarter of it, which caches hold, is 5 to 10 % faster
-on one thread; with more, two threads wait for the interpreter less often, which gains as much.
-"""
 _NEARLY = 1.25  # times as many positions as windows up to which multiplying zeros is cheaper
 
 
@@ -79,16 +66,8 @@ def conv_transpose(
     finisher(bias, activation)(out)(out)
 
     def back(g, needs_x, needs_w):
-        layout, parts, matrix = _prepared(len(x), w, win)
         dx = np.empty(x.shape, x.dtype) if needs_x else None
-        dw = _zeros_of(w) if needs_w else None
-        for block in parts:
-            seen = layout(block, g, win)
-            if needs_x:
-                seen.times(matrix, dx[block])
-            if needs_w:
-                dw += seen.matched(x[block]).reshape(dw.shape)
-        return dx, dw
+        return dx, over_windows(g, w, win, out=dx, other=x if needs_w else None)
 
     return finished(out, back, needs, w.shape, data_format, activation)
 
@@ -163,6 +142,8 @@ def finisher(bias, activation):
             along[...] = bias
 
         def finish(part):
+            if bias is not None and bent_in_a_loop(part, bias, activation):
+                return
             if along is not None:
                 part += along
             if activation != "linear":
@@ -191,21 +172,13 @@ def _convolved(x, w, win, groups, finisher=None):
 
 def _gathered(x, w, win, finisher=None):
     """The windows on x summed and finished, and ``back``."""
-    layout, parts, matrix = _prepared(len(x), w, win)
     out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
-    finish = finisher(out) if finisher else None
-    for block in parts:
-        layout(block, x, win).times(matrix, out[block])
-        if finish:
-            finish(out[block])
+    over_windows(x, w, win, out, finisher(out) if finisher else None)
 
     def back(g, needs_x, needs_w):
-        if needs_x and needs_w and layout is not Signal and _is_dense(win):
+        if needs_x and needs_w and _is_dense(win) and not Signal.suits(win, w.shape[-2], ()):
             return _from_the_other_side(x, g, w, win)
-        dw = _zeros_of(w) if needs_w else None
-        if needs_w:
-            for block in parts:
-                dw += layout(block, x, win).matched(g[block]).reshape(dw.shape)
+        dw = over_windows(x, w, win, other=g) if needs_w else None
         return _laid(g, w, win) if needs_x else None, dw
 
     return out, back
@@ -213,24 +186,9 @@ def _gathered(x, w, win, finisher=None):
 
 def _from_the_other_side(x, g, w, win):
     """Both gradients from the same: what the windows over each position of x give it."""
-    other, turned = from_the_other_side(win), _turned(w)
-    layout, parts, matrix = _prepared(len(g), turned, other)
-    dx, dw = np.empty((len(g), *win.image, w.shape[-2]), g.dtype), _zeros_of(turned)
-    for block in parts:
-        seen = layout(block, g, other)
-        seen.times(matrix, dx[block])
-        dw += seen.matched(x[block]).reshape(dw.shape)
+    dx = np.empty((len(g), *win.image, w.shape[-2]), g.dtype)
+    dw = over_windows(g, _turned(w), from_the_other_side(win), out=dx, other=x)
     return dx, _turned(dw)
-
-
-def _prepared(samples, w, win):
-    """The layout of what windows see, its blocks, and the kernel as the matrix of its products."""
-    layout, parts = plan(samples, win, *w.shape[-2:], BLOCK)
-    return layout, parts, as_matrix(w, samples * math.prod(win.count))
-
-
-def _zeros_of(w):
-    return np.zeros(w.shape, w.dtype)
 
 
 def _turned(w):
@@ -264,46 +222,6 @@ def _in_groups(x, w, win, groups):
 
 def _laid(g, w, win):
     """An image made of what every window of g gives to its places."""
-    *_, channels, filters = w.shape
     if _is_dense(win):
         return _gathered(g, _turned(w), from_the_other_side(win))[0]
-    image = np.zeros((len(g), *win.image, channels), g.dtype)
-    numbers = max(channels, filters) * math.prod(win.count[1:])
-    for samples, rows in blocks(len(g), win, numbers, BLOCK):
-        part = rows_of(g, (samples, rows))
-        into = image[samples]
-        given = np.empty((len(part), channels), g.dtype)
-        laid = given.reshape(len(into), rows.stop - rows.start, *win.count[1:], channels)
-        for place, axes in _landings(win):
-            (a, b, shift), *others = axes
-            a, b = max(a, rows.start), min(b, rows.stop)
-            if a >= b:
-                continue
-            product(part, w[place].T, given)
-            taken = [slice(a - rows.start, b - rows.start), *[slice(m, n) for m, n, _ in others]]
-            where = [
-                slice(m * s + shift, (n - 1) * s + shift + 1, s)
-                for (m, n, shift), s in zip([(a, b, shift), *others], win.strides)
-            ]
-            into[:, *where] += laid[:, *taken]
-    return image
-
-
-@functools.lru_cache(maxsize=256)
-def _landings(win):
-    """For each place of a window, and each axis, which windows have it on the image, and its shift.
-
-    Windows ``a`` to ``b``, the i-th at position ``i * stride + shift``; places that no window has
-    on the image are left out.
-    """
-    found = []
-    for place in win.places():
-        axes = []
-        for j, n, m, s, d, before in zip(
-            place, win.image, win.count, win.strides, win.dilation, win.before
-        ):
-            shift = j * d - before
-            axes.append((max(0, -(shift // s)), min(m, (n - 1 - shift) // s + 1), shift))
-        if all(a < b for a, b, _ in axes):
-            found.append((place, axes))
-    return found
+    return laid_back(g, w, win)

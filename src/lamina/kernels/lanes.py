@@ -10,15 +10,23 @@ long sum.
 
 import functools
 import math
+import operator
 
 import numpy as np
 
 from lamina.backend import workers
-from lamina.kernels.constants import ones
+from lamina.kernels import compiling
+from lamina.kernels.constants import ones, zeros
 
 _WIDE = 512  # columns up to which samples are put side by side
 _BLOCK = 1 << 18  # numbers that are worked on together
 _SHARED = 1 << 20  # numbers from which on threads share the blocks
+
+
+def lanes_of(x, axis):
+    """The matrix that x, of floats, is seen as, and the passes over it."""
+    is_last = math.prod(x.shape[axis % x.ndim + 1 :]) == 1
+    return (_CompiledLanes if is_last and compiling.serves(x) else Lanes)(x, axis)
 
 
 class Lanes:
@@ -58,6 +66,10 @@ class Lanes:
             return [wide] * len(self.blocks)
         return [wide[:, block, None] for block in self.blocks]
 
+    def matrix(self, array):
+        """An array of the shape of x as this matrix: a view, or a copy."""
+        return array.reshape(self.shape)
+
     def totals(self, parts):
         """Sums per channel, from those of the blocks: as many rows as each of these has."""
         if len(parts) == 1:
@@ -78,9 +90,76 @@ class Lanes:
             np.einsum("ij,ij->i", block, other, out=found[1])
         return found
 
+    # What follows sees numbers by their distance from ``starts``, a vector that was spread, or
+    # as they are where that is None.
+
+    def moments(self, block, starts):
+        """Sums of what is seen, and of its squares."""
+        seen = _from(starts, block)
+        return self.sums(seen, seen)
+
+    def matched_sums(self, block, starts, g):
+        """Sums of ``g``, and of what is seen times ``g``."""
+        return self.sums(g, _from(starts, block))
+
+    def scaled(self, block, starts, factors, shifts, out):
+        """``seen * factors + shifts`` into ``out``; shifts of None are zeros."""
+        np.multiply(_from(starts, block), factors, out=out)
+        if shifts is not None:
+            out += shifts
+
+    def combined(self, block, starts, g, factors, slopes, levels, out):
+        """``(seen * slopes + levels + g) * factors`` into ``out``."""
+        np.multiply(_from(starts, block), slopes, out=out)
+        out += levels
+        out += g
+        out *= factors
+
     def each(self, work):
         """``work(number, slice)`` for every block; what it returns, in order."""
         return for_each(self.blocks, self.count * self.channels, work)
+
+
+def _from(starts, block):
+    return block if starts is None else block - starts
+
+
+class _CompiledLanes(Lanes):
+    """Channels that lie last, and the same passes as loops that numba compiled."""
+
+    def spread(self, *vectors):
+        """The vectors as they are, since a loop spreads them itself."""
+        return [[np.ascontiguousarray(v, self._dtype) for v in vectors]] * len(self.blocks)
+
+    def matrix(self, array):
+        return np.require(array.reshape(self.shape), self._dtype, "CA")
+
+    def totals(self, parts):
+        return functools.reduce(operator.add, parts)
+
+    def _new(self, block):
+        return np.empty((2, self.channels), block.dtype)
+
+    def moments(self, block, starts):
+        out = self._new(block)
+        compiling.loops().moments(block, self._or_zeros(starts), out)
+        return out
+
+    def matched_sums(self, block, starts, g):
+        out = self._new(block)
+        compiling.loops().matched_sums(block, self._or_zeros(starts), g, out)
+        return out
+
+    def scaled(self, block, starts, factors, shifts, out):
+        starts, shifts = self._or_zeros(starts), self._or_zeros(shifts)
+        compiling.loops().scaled(block, starts, factors, shifts, out)
+
+    def combined(self, block, starts, g, factors, slopes, levels, out):
+        starts = self._or_zeros(starts)
+        compiling.loops().combined(block, starts, g, factors, slopes, levels, out)
+
+    def _or_zeros(self, vector):
+        return zeros(self.channels, self._dtype) if vector is None else vector
 
 
 def for_each(blocks, size, work):

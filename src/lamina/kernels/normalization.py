@@ -10,7 +10,7 @@ import numpy as np
 from lamina.backend import workers
 from lamina.kernels import portable_normalization as portable
 from lamina.kernels.constants import ones
-from lamina.kernels.lanes import Lanes, blocks_of, for_each
+from lamina.kernels.lanes import blocks_of, for_each, lanes_of
 from lamina.ops._op import kernel
 
 _NEAR = 8.0  # times the variance that the square of a mean may be, for sums as they are
@@ -131,65 +131,51 @@ class _Shard:
 
     def __init__(self, x, axis):
         self._shape = x.shape
-        self._lanes = lanes = Lanes(x, axis)
-        self._starts = None
-        self.rows = x.reshape(lanes.shape)
+        self._lanes = lanes_of(x, axis)
+        self._rows = self._lanes.matrix(x)
+        self._starts = [[None]] * len(self._lanes.blocks)
 
     def start_from(self, mean):
         """From now on take numbers by their distance from ``mean``, by channel."""
         self._starts = self._lanes.spread(mean)
 
     def _seen(self, i, block):
-        rows = self.rows[block]
-        return rows if self._starts is None else rows - self._starts[i][0]
+        """What the lanes' passes take first: numbers, and where they start from."""
+        return self._rows[block], *self._starts[i]
 
     def matrix(self, g):
         """A gradient as the shard is seen; None stands for zeros."""
-        return np.zeros_like(self.rows) if g is None else g.reshape(self.rows.shape)
+        return np.zeros_like(self._rows) if g is None else self._lanes.matrix(g)
 
     def moments(self):
         """(how many numbers a channel has, their sums and the sums of their squares)."""
         lanes = self._lanes
-
-        def run(i, block):
-            seen = self._seen(i, block)
-            return lanes.sums(seen, seen)
-
-        return lanes.count, lanes.totals(lanes.each(run))
+        return lanes.count, lanes.totals(lanes.each(lambda i, b: lanes.moments(*self._seen(i, b))))
 
     def sums(self, g):
         """Sums of ``g``, and of the numbers times ``g``."""
         lanes = self._lanes
-        return lanes.totals(lanes.each(lambda i, b: lanes.sums(g[b], self._seen(i, b))))
+        run = lambda i, b: lanes.matched_sums(*self._seen(i, b), g[b])
+        return lanes.totals(lanes.each(run))
 
     def scaled(self, factor, shift):
         """``numbers * factor + shift``."""
-        lanes, out = self._lanes, np.empty_like(self.rows)
+        lanes, out = self._lanes, np.empty_like(self._rows)
         scales = lanes.spread(factor, shift)
-
-        def run(i, block):
-            factors, shifts = scales[i]
-            part = np.multiply(self._seen(i, block), factors, out=out[block])
-            part += shifts
-
-        lanes.each(run)
+        lanes.each(lambda i, b: lanes.scaled(*self._seen(i, b), *scales[i], out[b]))
         return out.reshape(self._shape)
 
     def combined(self, g, factor, slope, level, *more):
         """``(numbers * slope + level + g) * factor``, plus ``numbers * more[0] + more[1]``."""
-        lanes, dx = self._lanes, np.empty_like(self.rows)
-        scales = lanes.spread(factor, slope, level, *more)
+        lanes, dx = self._lanes, np.empty_like(self._rows)
+        scales, others = lanes.spread(factor, slope, level), lanes.spread(*more) if more else None
 
         def run(i, block):
-            factors, slopes, levels, *others = scales[i]
-            seen = self._seen(i, block)
-            part = np.multiply(seen, slopes, out=dx[block])
-            part += levels
-            part += g[block]
-            part *= factors
-            if others:
-                part += seen * others[0]
-                part += others[1]
+            lanes.combined(*self._seen(i, block), g[block], *scales[i], dx[block])
+            if more:
+                added = np.empty_like(dx[block])
+                lanes.scaled(*self._seen(i, block), *others[i], added)
+                dx[block] += added
 
         lanes.each(run)
         return dx.reshape(self._shape)
@@ -202,31 +188,25 @@ def standardize(xp, needs, x, mean, variance, gamma, beta, *, axis, epsilon):
         return portable.standardize(
             xp, needs, x, mean, variance, gamma, beta, axis=axis, epsilon=epsilon
         )
-    lanes = Lanes(x, axis)
-    rows = x.reshape(lanes.shape)
+    lanes = lanes_of(x, axis)
+    rows = lanes.matrix(x)
     out = np.empty_like(rows)
     inverse = 1.0 / np.sqrt(variance + epsilon)
     factor = inverse if gamma is None else gamma * inverse
     shift = -mean * factor if beta is None else beta - mean * factor
     scales = lanes.spread(factor, shift)
-
-    def scale(i, block):
-        factors, shifts = scales[i]
-        part = np.multiply(rows[block], factors, out=out[block])
-        part += shifts
-
-    lanes.each(scale)
+    lanes.each(lambda i, b: lanes.scaled(rows[b], None, *scales[i], out[b]))
 
     def pullback(g):
-        g = g.reshape(lanes.shape)
+        g = lanes.matrix(g)
         dx = d_mean = d_variance = d_gamma = d_beta = None
         if needs[0]:
             dx = np.empty_like(rows)
-            lanes.each(lambda i, b: np.multiply(g[b], scales[i][0], out=dx[b]))
+            lanes.each(lambda i, b: lanes.scaled(g[b], None, scales[i][0], None, dx[b]))
             dx = dx.reshape(x.shape)
         if any(needs[1:]):
             means = lanes.spread(mean)
-            sums = lanes.each(lambda i, b: lanes.sums(g[b], rows[b] - means[i][0]))
+            sums = lanes.each(lambda i, b: lanes.matched_sums(rows[b], *means[i], g[b]))
             d_beta, dot = lanes.totals(sums)
             d_mean = -factor * d_beta
             d_gamma = dot * inverse

@@ -10,6 +10,7 @@ from math import sqrt
 
 import numpy as np
 
+from lamina.kernels import compiling
 from lamina.kernels.constants import number
 
 RULES: dict[tuple[str, str], object] = {}
@@ -57,6 +58,10 @@ def adam(rule, work, xp, p, g, state, step, rate):
     m, v = state[:2]
     share_1, share_2, epsilon = _numbers(rule.beta_1, rule.beta_2, rule.epsilon, p.dtype)
     alpha = rate * sqrt(1 - rule.beta_2**step) / (1 - rule.beta_1**step)
+    if not rule.amsgrad and compiling.flat(p, g, m, v):
+        numbers = map(p.dtype.type, (share_1, share_2, epsilon, alpha))
+        compiling.loops().adam(g, *numbers, p, m, v)
+        return p, state
     np.subtract(g, m, work)
     np.multiply(work, share_1, work)
     np.add(m, work, m)

@@ -24,7 +24,7 @@ from lamina.backend.memory import LINE, empty_on_a_line
 
 _MANY = 256  # rows, in all, from which on it pays to put the other matrix where it should begin
 _STEP = 8  # rows that the code takes at a time
-_FEWEST_ADDED = 96  # rows of a piece, below which adding the pieces' products costs what they gain
+FEWEST_ADDED = 96  # rows of a piece, below which adding the pieces' products costs what they gain
 
 
 def product(tall, matrix, out):
@@ -45,7 +45,7 @@ def matched(tall, other, apart=0):
 
     Along the first ``apart`` axes of the stacks they are not.
     """
-    each = _piece(tall, other, _FEWEST_ADDED)
+    each = _piece(tall, other, FEWEST_ADDED)
     if not each or each == tall.shape[-2]:
         if tall.ndim == 2:
             return tall.T.dot(other)
@@ -57,6 +57,14 @@ def matched(tall, other, apart=0):
     return total
 
 
+def piece(rows, columns, filters, fewest) -> int:
+    """How many of so many rows, in all, are best multiplied at a time."""
+    if not _pays(rows, columns, filters):
+        return max(1, rows)
+    most = _most(columns * filters)
+    return most if most >= fewest else rows
+
+
 def _added(products, apart):
     """The sum of a stack of matrices."""
     return np.add.reduce(products, axis=tuple(range(apart, products.ndim - 2)))
@@ -65,28 +73,33 @@ def _added(products, apart):
 def _piece(tall, other, fewest):
     """The rows of a piece, all where they are few; 0 where pieces gain nothing."""
     rows, columns = tall.shape[-2:]
-    if tall.dtype.char not in "fd" or not _pays(tall.size // max(1, columns), columns, other):
+    many = tall.size // max(1, columns)
+    if tall.dtype.char not in "fd" or not _pays(many, columns, other.shape[-1]):
         return 0
     return _rows(rows, columns * other.shape[-1], fewest)
 
 
-def _pays(rows, columns, other) -> bool:
+def _pays(rows, columns, filters) -> bool:
     """Whether a product of so many rows in all is worth any preparation."""
     if rows < _MANY or blas.threads() != 1:
         return False
-    return rows * columns * other.shape[-1] > 2 * blas.small_product() > 0
+    return rows * columns * filters > 2 * blas.small_product() > 0
 
 
 @functools.lru_cache(maxsize=256)
 def _rows(rows, each_row, fewest):
     """The same, where a row takes so many multiplications."""
-    most = blas.small_product() // max(1, each_row) // _STEP * _STEP
+    most = _most(each_row)
     if rows <= most:
         return rows
     if most < fewest:
         return 0
     even = (each for each in range(most, most // 2, -_STEP) if rows % each == 0)
     return next(even, most)  # without a rest, if that can be
+
+
+def _most(each_row):
+    return blas.small_product() // max(1, each_row) // _STEP * _STEP
 
 
 def _cut(matrix, each):
@@ -100,7 +113,7 @@ def as_matrix(w, rows):
     """A kernel, whose last axis is that of filters, as the second matrix of products of so many
     rows."""
     shape = math.prod(w.shape[:-1]), w.shape[-1]
-    return (_on_a_line(w) if _pays(rows, shape[0], w) else w).reshape(shape)
+    return (_on_a_line(w) if _pays(rows, *shape) else w).reshape(shape)
 
 
 def _on_a_line(matrix):

@@ -1,0 +1,132 @@
+"""Passes of NumPy's done in one: loops over numbers, compiled by numba.
+
+They read as they run: plain Python on arrays, one number at a time. ``compiling.py`` says how they
+are compiled, and when they serve; it alone imports this file. Whatever a loop calls must be in its
+own file: numba keeps what it compiled by the file, and would not notice a change elsewhere.
+
+A numba that is new may be tried by ``pytest tests/test_loops.py``, with ``NUMBA_BOUNDSCHECK=1`` to
+have every index looked at.
+"""
+
+import numpy as np
+
+from lamina.kernels.compiling import READ, WRITTEN, loop, part
+
+# ---- normalization -------------------------------------------------------------------------------
+# Matrices with several samples side by side: column j is of channel j % channels.
+
+
+@part
+def _along(vector, columns):
+    """The numbers of channels, repeated along a row of the matrix."""
+    wide = np.empty(columns, vector.dtype)
+    for j in range(columns):
+        wide[j] = vector[j % vector.size]
+    return wide
+
+
+@loop
+def moments(rows: READ[2], starts: READ[1], out: WRITTEN[2]):
+    """By channel, the sums of ``number - start`` and of its square."""
+    columns = rows.shape[1]
+    start = _along(starts, columns)
+    sums = np.zeros((2, columns), rows.dtype)
+    for i in range(len(rows)):
+        for j in range(columns):
+            number = rows[i, j] - start[j]
+            sums[0, j] += number
+            sums[1, j] += number * number
+    _fold(sums, out)
+
+
+@loop
+def matched_sums(rows: READ[2], starts: READ[1], g: READ[2], out: WRITTEN[2]):
+    """By channel, the sums of ``g`` and of ``(number - start) * g``."""
+    columns = rows.shape[1]
+    start = _along(starts, columns)
+    sums = np.zeros((2, columns), rows.dtype)
+    for i in range(len(rows)):
+        for j in range(columns):
+            sums[0, j] += g[i, j]
+            sums[1, j] += (rows[i, j] - start[j]) * g[i, j]
+    _fold(sums, out)
+
+
+@part
+def _fold(sums, out):
+    """Sums of columns, added up by channel."""
+    columns, channels = sums.shape[1], out.shape[1]
+    out[:] = 0
+    for k in range(2):
+        for j in range(columns):
+            out[k, j % channels] += sums[k, j]
+
+
+@loop
+def scaled(rows: READ[2], starts: READ[1], factors: READ[1], shifts: READ[1], out: WRITTEN[2]):
+    """``(number - start) * factor + shift``."""
+    columns = rows.shape[1]
+    start = _along(starts, columns)
+    factor, shift = _along(factors, columns), _along(shifts, columns)
+    for i in range(len(rows)):
+        for j in range(columns):
+            out[i, j] = (rows[i, j] - start[j]) * factor[j] + shift[j]
+
+
+@loop
+def combined(
+    rows: READ[2], starts: READ[1], g: READ[2], factors: READ[1], slopes: READ[1], levels: READ[1],
+    out: WRITTEN[2],
+):  # fmt: skip
+    """``((number - start) * slope + level + g) * factor``."""
+    columns = rows.shape[1]
+    start, factor = _along(starts, columns), _along(factors, columns)
+    slope, level = _along(slopes, columns), _along(levels, columns)
+    for i in range(len(rows)):
+        for j in range(columns):
+            bent = (rows[i, j] - start[j]) * slope[j] + level[j] + g[i, j]
+            out[i, j] = bent * factor[j]
+
+
+# ---- activations ---------------------------------------------------------------------------------
+
+
+@loop
+def relu(z: READ[1], out: WRITTEN[1]):
+    """``max(z, 0)``, into z if need be; what is no number stays."""
+    zero = z.dtype.type(0)
+    for i in range(z.size):
+        out[i] = zero if z[i] < zero else z[i]
+
+
+@loop
+def relu_back(g: READ[1], out: READ[1], d: WRITTEN[1]):
+    """``g`` where the output was above 0, else 0."""
+    zero = g.dtype.type(0)
+    for i in range(g.size):
+        d[i] = g[i] if out[i] > zero else zero
+
+
+@loop
+def biased(bias: READ[1], is_relu: bool, out: WRITTEN[2]):
+    """``out + bias``, row by row, in place; then its relu, where that is asked for."""
+    zero = bias.dtype.type(0)
+    for i in range(len(out)):
+        for j in range(out.shape[1]):
+            number = out[i, j] + bias[j]
+            out[i, j] = zero if is_relu and number < zero else number
+
+
+# ---- optimizers ----------------------------------------------------------------------------------
+
+
+@loop
+def adam(
+    g: READ[1], share_1: float, share_2: float, epsilon: float, alpha: float, p: WRITTEN[1],
+    m: WRITTEN[1], v: WRITTEN[1],
+):  # fmt: skip
+    """The rule of ``kernels/optimizers.py``, number by number."""
+    for i in range(p.size):
+        m[i] += (g[i] - m[i]) * share_1
+        v[i] += (g[i] * g[i] - v[i]) * share_2
+        p[i] -= m[i] / (np.sqrt(v[i]) + epsilon) * alpha

@@ -1,0 +1,144 @@
+"""Loops in plain Python, compiled by numba where it is installed: when they serve, and how.
+
+Every operation of NumPy's is a pass over memory, lets go of the interpreter, and waits for it when
+another thread has it. A loop of ``_loops.py`` does several in one pass, and the interpreter has no
+part in it, so that threads which share a batch do not wait for each other. What no loop takes, and
+all where numba is missing or ``config.numba()`` is off, NumPy's operations do; the numbers differ
+by rounding alone.
+
+numba is loaded, in a fifth of a second, when the first array of ``LEAST`` numbers comes. A loop is
+compiled when it is first called, in some tenths of a second, and kept on disk. Whoever writes one
+says of every argument what it is, since it is compiled for that and for nothing else: ``READ[2]``
+is a matrix, ``WRITTEN[2]`` one that the loop writes to, both without gaps and of the dtype of the
+first array; ``COUNTS[2]`` is a matrix of whole numbers, and a float is of that dtype too.
+"""
+
+import functools
+import importlib
+import importlib.util
+import inspect
+import threading
+
+from lamina import config
+from lamina.backend import blas
+
+LEAST = 1 << 14
+"""Numbers in an array from which on loops serve: below, a call costs more than it saves."""
+
+READ, WRITTEN, COUNTS = ({n: (kind, n) for n in range(1, 5)} for kind in ("read", "made", "counts"))
+
+_FLOATS = {"f": "float32", "d": "float64"}  # by NumPy's characters
+_OPTIONS = {"nogil": True, "error_model": "numpy"}  # a division by zero is no exception
+
+
+def serves(array, *others) -> bool:
+    """Whether loops are there, and for these arrays: many floats, the others' of the same dtype."""
+    if array.size < LEAST or array.dtype.char not in _FLOATS or not config.numba():
+        return False
+    alike = all(other.dtype == array.dtype for other in others)
+    tidy = all(a.dtype.isnative and a.flags.aligned for a in (array, *others))
+    return alike and tidy and _is_there()
+
+
+def flat(*arrays):
+    """Arrays as loops go over them number by number, views; None where loops do not serve."""
+    if serves(*arrays) and all(array.flags.c_contiguous for array in arrays):
+        return [array.reshape(-1) for array in arrays]
+    return None
+
+
+@functools.cache
+def _is_there() -> bool:
+    return importlib.util.find_spec("numba") is not None
+
+
+@functools.cache
+def loops():
+    """The module of loops over numbers, with which numba is imported."""
+    return importlib.import_module("lamina.kernels._loops")
+
+
+@functools.cache
+def loops_of_windows():
+    """The module of loops over windows; ``multiplies`` has to be asked before."""
+    return importlib.import_module("lamina.kernels._loops_of_windows")
+
+
+class loop:
+    """A function compiled for the dtype of its first argument, when it is first called for it.
+
+    It lets go of the interpreter, and looks at no argument: ``serves`` has to be asked before.
+    """
+
+    def __init__(self, function):
+        functools.update_wrapper(self, function)
+        self._by_dtype = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, *args):
+        char = args[0].dtype.char
+        compiled = self._by_dtype.get(char)
+        if compiled is None:
+            with self._lock:
+                compiled = self._by_dtype.get(char) or self._compiled(char)
+                self._by_dtype[char] = compiled
+        compiled(*args)
+
+    def _compiled(self, char):
+        types = importlib.import_module("numba").types
+        number = getattr(types, _FLOATS[char])
+
+        def type_of(said):
+            if said is float:
+                return number
+            if isinstance(said, type):
+                return {int: types.int64, bool: types.boolean}[said]
+            kind, axes = said
+            of = types.int64 if kind == "counts" else number
+            return types.Array(of, axes, "C", readonly=kind != "made")
+
+        parameters = inspect.signature(self.__wrapped__).parameters.values()
+        return _jit(types.void(*[type_of(p.annotation) for p in parameters]))(self.__wrapped__)
+
+
+def part(function):
+    """Compile a function that loops call, for whatever they call it with."""
+    return _jit()(function)
+
+
+def _jit(*signature):
+    """numba's decorator; what it compiles is kept on disk where any folder can be written to."""
+    numba = importlib.import_module("numba")
+
+    def decorate(function):
+        try:
+            return numba.njit(*signature, cache=True, **_OPTIONS)(function)
+        except RuntimeError:  # what numba raises where it finds no such folder
+            return numba.njit(*signature, **_OPTIONS)(function)
+
+    return decorate
+
+
+# ---- products ------------------------------------------------------------------------------------
+
+
+@functools.cache
+def multiplies() -> bool:
+    """Whether loops can call the matrix product of NumPy's BLAS."""
+    return blas.products() is not None
+
+
+@functools.cache
+def products():
+    """The BLAS's products of float32 and of float64, as functions for loops."""
+    numba = importlib.import_module("numba")
+    binding = importlib.import_module("llvmlite.binding")
+    types, found = numba.types, []
+    for address, number in zip(blas.products(), (types.float32, types.float64)):
+        name = f"lamina_product_of_{number}"
+        binding.add_symbol(name, address)
+        matrix = types.intp, types.int64  # where it begins, and from row to row
+        sizes = (types.int32,) * 3 + (types.int64,) * 3
+        arguments = (*sizes, number, *matrix, *matrix, number, *matrix)
+        found.append(types.ExternalFunction(name, types.void(*arguments)))
+    return found
