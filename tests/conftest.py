@@ -62,10 +62,12 @@ def backend(request):
 
 @pytest.fixture
 def compiled(monkeypatch):
-    """Loops that numba compiles serve arrays of any size, in blocks of few numbers."""
+    """Loops that numba compiles serve arrays of any size and shape, in blocks of few numbers."""
     pytest.importorskip("numba")
     monkeypatch.setattr("lamina.kernels.compiling.LEAST", 1)
     monkeypatch.setattr("lamina.kernels.gathering.COMPILED_BLOCK", 500)
+    monkeypatch.setattr("lamina.kernels.gathering.LEAST_COPIED", 1)
+    monkeypatch.setattr("lamina.kernels.pooling_numpy.LEAST_CHANNELS", 1)
     lamina.config.set_numba(True)
 
 
@@ -74,6 +76,14 @@ def both_ways(request):
     """The test runs with NumPy's operations, and with loops that numba compiles."""
     if request.param == "loops":
         request.getfixturevalue("compiled")
+
+
+@pytest.fixture
+def set_workers():
+    """What sets the number of workers, for the length of a test."""
+    before = lamina.config.workers()
+    yield lamina.config.set_workers
+    lamina.config.set_workers(before)
 
 
 @pytest.fixture

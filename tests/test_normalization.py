@@ -132,13 +132,6 @@ def test_batch_normalization_is_kerass(options):
     assert made.momentum == theirs.momentum
 
 
-@pytest.fixture
-def set_workers():
-    before = lamina.config.workers()
-    yield lamina.config.set_workers
-    lamina.config.set_workers(before)
-
-
 @pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("means", [(0.0, 1.0), (1e3, 0.0), (-1e3, 2e2), (1e-4, 0.0)])
 @pytest.mark.parametrize("axis", [-1, 1])

@@ -72,6 +72,7 @@ def test_windows_one_by_one(kind, lengths, size, stride, padding, data_format, b
     np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("lengths, size, stride", SIZES)
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("kind", POOLS)
@@ -99,6 +100,7 @@ TORCH = [  # the shape of a channels-last image, windows, strides, padding in Py
 ]
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("shape, size, stride", TORCH)
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float64", 1e-10)])
 @pytest.mark.parametrize("kind", POOLS)
@@ -156,6 +158,7 @@ def test_of_equal_numbers_the_first_gets_the_gradient(size, stride, padding, dat
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
+@pytest.mark.usefixtures("both_ways")
 def test_a_pooling_keeps_no_image_for_its_gradient():
     """What is kept is who was the largest, in a byte or two for each window and number."""
     import tracemalloc
@@ -176,6 +179,7 @@ def test_nan_is_never_hidden(backend):
     assert np.isfinite(out).sum() == 3
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("kind", POOLS)
 def test_inputs_that_are_not_contiguous(kind):
     x = distinct(3, 9, 12, 4).astype("float32")

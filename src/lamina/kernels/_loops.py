@@ -10,7 +10,7 @@ have every index looked at.
 
 import numpy as np
 
-from lamina.kernels.compiling import READ, WRITTEN, loop, part
+from lamina.kernels.compiling import BYTES, COUNTS, READ, WRITTEN, loop, part
 
 # ---- normalization -------------------------------------------------------------------------------
 # Matrices with several samples side by side: column j is of channel j % channels.
@@ -115,6 +115,79 @@ def biased(bias: READ[1], is_relu: bool, out: WRITTEN[2]):
         for j in range(out.shape[1]):
             number = out[i, j] + bias[j]
             out[i, j] = zero if is_relu and number < zero else number
+
+
+# ---- pooling -------------------------------------------------------------------------------------
+# Indices without a sign spare the question whether they count from the end, at every number.
+
+
+@loop
+def largest(x: READ[4], win: COUNTS[2], out: WRITTEN[4], winners: BYTES[4]):
+    """The largest number of every window, and at which place it stands: of equal ones the first.
+
+    What is no number is larger than all.
+
+    Args:
+        x: (samples, height, width, channels).
+        win: rows (size, strides), each along the height and the width.
+        out, winners: (samples, windows along the height, and the width, channels).
+    """
+    size, step = win
+    samples, height, width, channels = x.shape
+    _, high, wide, _ = out.shape
+    numbers, best, winner = x.reshape(-1), out.reshape(-1), winners.reshape(-1)
+    for n in range(samples):
+        for r in range(high):
+            for c in range(wide):
+                at = ((n * high + r) * wide + c) * channels
+                for place in range(size[0] * size[1]):
+                    row, column = place // size[1], place % size[1]
+                    seen = (n * height + r * step[0] + row) * width + c * step[1] + column
+                    seen *= channels
+                    if place == 0:
+                        for j in range(channels):
+                            best[np.uint64(at + j)] = numbers[np.uint64(seen + j)]
+                            winner[np.uint64(at + j)] = 0
+                        continue
+                    own = np.uint8(place)
+                    for j in range(channels):
+                        i = np.uint64(at + j)
+                        number = numbers[np.uint64(seen + j)]
+                        wins = (number > best[i]) | (number != number)
+                        best[i] = number if wins else best[i]
+                        winner[i] = own if wins else winner[i]
+
+
+@loop
+def give_to_winners(g: READ[4], winners: BYTES[4], win: COUNTS[2], adds: bool, out: WRITTEN[4]):
+    """Of every window the gradient to the place that won, 0 to the others.
+
+    Args:
+        g, winners, win: as of ``largest``.
+        adds: whether what is in ``out`` stays, as it must where windows overlap.
+        out: (samples, height, width, channels).
+    """
+    size, step = win
+    samples, high, wide, channels = g.shape
+    _, height, width, _ = out.shape
+    given, winner, numbers = g.reshape(-1), winners.reshape(-1), out.reshape(-1)
+    zero = given.dtype.type(0)
+    for n in range(samples):
+        for r in range(high):
+            for place in range(size[0] * size[1]):
+                row, column, own = place // size[1], place % size[1], np.uint8(place)
+                for c in range(wide):
+                    at = ((n * high + r) * wide + c) * channels
+                    seen = (n * height + r * step[0] + row) * width + c * step[1] + column
+                    seen *= channels
+                    if adds:
+                        for j in range(channels):
+                            i = np.uint64(at + j)
+                            numbers[np.uint64(seen + j)] += given[i] if winner[i] == own else zero
+                    else:
+                        for j in range(channels):
+                            i = np.uint64(at + j)
+                            numbers[np.uint64(seen + j)] = given[i] if winner[i] == own else zero
 
 
 # ---- optimizers ----------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ numba is loaded, in a fifth of a second, when the first array of ``LEAST`` numbe
 compiled when it is first called, in some tenths of a second, and kept on disk. Whoever writes one
 says of every argument what it is, since it is compiled for that and for nothing else: ``READ[2]``
 is a matrix, ``WRITTEN[2]`` one that the loop writes to, both without gaps and of the dtype of the
-first array; ``COUNTS[2]`` is a matrix of whole numbers, and a float is of that dtype too.
+first array; ``COUNTS[2]`` is a matrix of whole numbers, ``BYTES[2]`` one of small ones that may be
+written to, and a float is of that dtype too.
 """
 
 import functools
@@ -22,10 +23,12 @@ import threading
 from lamina import config
 from lamina.backend import blas
 
-LEAST = 1 << 14
+LEAST = 1 << 15
 """Numbers in an array from which on loops serve: below, a call costs more than it saves."""
 
-READ, WRITTEN, COUNTS = ({n: (kind, n) for n in range(1, 5)} for kind in ("read", "made", "counts"))
+_AXES = range(1, 5)
+READ, WRITTEN = {n: ("read", n) for n in _AXES}, {n: ("written", n) for n in _AXES}
+COUNTS, BYTES = {n: ("counts", n) for n in _AXES}, {n: ("bytes", n) for n in _AXES}
 
 _FLOATS = {"f": "float32", "d": "float64"}  # by NumPy's characters
 _OPTIONS = {"nogil": True, "error_model": "numpy"}  # a division by zero is no exception
@@ -94,8 +97,8 @@ class loop:
             if isinstance(said, type):
                 return {int: types.int64, bool: types.boolean}[said]
             kind, axes = said
-            of = types.int64 if kind == "counts" else number
-            return types.Array(of, axes, "C", readonly=kind != "made")
+            of = {"counts": types.int64, "bytes": types.uint8}.get(kind, number)
+            return types.Array(of, axes, "C", readonly=kind in ("read", "counts"))
 
         parameters = inspect.signature(self.__wrapped__).parameters.values()
         return _jit(types.void(*[type_of(p.annotation) for p in parameters]))(self.__wrapped__)

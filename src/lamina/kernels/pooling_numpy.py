@@ -13,10 +13,13 @@ import math
 
 import numpy as np
 
+from lamina.kernels import compiling
 from lamina.kernels.pooling import adaptive, bordered, shares
 from lamina.ops._op import kernel
 from lamina.ops._pool_windows import windows
 
+LEAST_CHANNELS = 8
+"""Channels side by side from which on a loop is quicker, where numba compiles one."""
 _LONG = 512  # bytes of a row from which on NumPy's own loops are as quick as moving it whole
 
 
@@ -27,6 +30,9 @@ def max_pool(xp, needs, x, *, pool_size, strides, padding, data_format):
         return NotImplemented
     places = windows(x.shape, pool_size, strides, padding, data_format)
     x, inside = bordered(np, x, places, -math.inf)
+    if data_format == "channels_last" and _is_compiled(x, places):
+        out, back = _in_a_loop(x, places)
+        return out, lambda g: (back(g) if inside is None else back(g)[inside],)
     if not needs[0]:
         return _largest(x, places), None
     moving = [w for w in places if (w.size, w.stride) != (1, 1)]
@@ -81,6 +87,31 @@ def average_pool(xp, needs, x, *, pool_size, strides, padding, data_format):
 
 
 adaptive_max_pool = kernel("adaptive_max_pool", "numpy")(adaptive(max_pool))
+
+
+def _is_compiled(x, places) -> bool:
+    """Whether a loop is there for such windows, and quick, as it is for a row of channels."""
+    many = math.prod(w.size for w in places)
+    return len(places) == 2 and x.shape[-1] >= LEAST_CHANNELS and many < 256 and compiling.serves(x)
+
+
+def _in_a_loop(x, places):
+    """The largest numbers of windows along a height and a width, and the way back."""
+    shape, (rows, columns) = x.shape, places
+    out = np.empty((shape[0], rows.count, columns.count, shape[-1]), x.dtype)
+    winners = np.empty(out.shape, np.uint8)
+    win = np.array([[w.size for w in places], [w.stride for w in places]], np.int64)
+    compiling.loops().largest(np.ascontiguousarray(x), win, out, winners)
+    overlaps = any(w.stride < w.size for w in places)
+    all_seen = all(w.stride == w.size and w.count * w.size == shape[w.axis] for w in places)
+
+    def back(g):
+        d = np.empty(shape, out.dtype) if all_seen else np.zeros(shape, out.dtype)
+        g = np.ascontiguousarray(g, out.dtype)
+        compiling.loops().give_to_winners(g, winners, win, overlaps, d)
+        return d
+
+    return out, back
 
 
 def _around(x, w):

@@ -1,0 +1,223 @@
+"""Loops that numba compiles: when they serve, and that they change nothing but the time.
+
+That they give the numbers of the definitions and of PyTorch the other files test, on the backend
+"numpy-compiled" and in tests that are done ``both_ways``.
+"""
+
+import concurrent.futures
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import lamina
+from lamina import layers, ops
+from lamina.autograd import Parameter
+
+pytest.importorskip("numba")
+
+from lamina.kernels import compiling
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape, dtype="float64"):
+    return RNG.standard_normal(shape).astype(dtype)
+
+
+def printed(program, **environment):
+    """What a program of its own prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def network():
+    """Of all that loops are for: convolutions, a stride, normalization, relu, pooling, Adam."""
+    model = lamina.Sequential(
+        [
+            layers.Input((12, 12, 6)),
+            layers.Conv2D(8, 3, padding="same", activation="relu"),
+            layers.BatchNormalization(),
+            layers.MaxPooling2D(2),
+            layers.Conv2D(9, 3, 2, use_bias=False),
+            layers.ReLU(),
+            layers.Conv2DTranspose(4, 3, 2),
+            layers.Flatten(),
+            layers.Dense(5, activation="relu"),
+            layers.Dense(1),
+        ],
+        dtype="float64",
+    )
+    model.compile("adam", "mse")
+    return model
+
+
+def trained(steps=5):
+    """The weights of a network after some steps, in one row."""
+    lamina.utils.set_random_seed(3)
+    model = network()
+    rng = np.random.default_rng(5)
+    for _ in range(steps):
+        model.train_on_batch(rng.standard_normal((64, 12, 12, 6)), rng.standard_normal((64, 1)))
+    return np.concatenate([w.ravel() for w in model.get_weights()])
+
+
+def test_a_network_trains_as_it_does_without(request, set_workers):
+    wanted = trained()
+    request.getfixturevalue("compiled")
+    found = trained()
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-11)
+    for workers in (1, 2, 3):
+        set_workers(workers)
+        np.testing.assert_array_equal(trained(), found)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_step_of_adam_is_the_same_to_the_last_bit(request, dtype):
+    def stepped():
+        w = Parameter(normal(999, dtype=dtype))
+        optimizer = lamina.optimizers.Adam(0.01)
+        for _ in range(3):
+            optimizer.apply([normal(999, dtype=dtype)], [w])
+        return w.numpy()
+
+    state = RNG.bit_generator.state
+    wanted = stepped()
+    RNG.bit_generator.state = state
+    request.getfixturevalue("compiled")
+    np.testing.assert_array_equal(stepped(), wanted)
+
+
+@pytest.mark.parametrize("function", [ops.relu, lambda x: ops.max_pool(x, pool_size=2)])
+def test_what_no_loop_is_for_is_done_all_the_same(compiled, function):
+    """Half precision, numbers the other way round, at odd addresses, apart, and none at all."""
+    x = normal(2, 192, 128, 1, dtype="float32")
+    wanted = function(x)
+    assert function(x.astype("float16")).dtype == np.float16
+    np.testing.assert_array_equal(function(x.astype(">f4")), wanted)
+    odd = np.frombuffer(b"-" + x.tobytes(), "float32", offset=1).reshape(x.shape)
+    assert not odd.flags.aligned
+    np.testing.assert_array_equal(function(odd), wanted)
+    np.testing.assert_array_equal(function(np.repeat(x, 2, axis=-1)[..., ::2]), wanted)
+    assert function(x[:0]).shape == (0, *wanted.shape[1:])
+
+
+def test_numbers_that_are_none_stay(compiled):
+    x = normal(4, 128, 128, dtype="float32")
+    x[0, 0, 0], x[1, 1, 1], x[2, 2, 2] = np.nan, np.inf, -np.inf
+    out = ops.relu(x)
+    assert np.isnan(out[0, 0, 0])
+    assert out[1, 1, 1] == np.inf
+    assert out[2, 2, 2] == 0
+    tensor = lamina.Tensor(np.abs(x), requires_grad=True)
+    ops.relu(tensor).backward(np.full(x.shape, 2, "float32"))
+    assert np.isfinite(tensor.grad).all()
+
+
+def test_a_loop_is_compiled_once_whoever_calls_it_first(compiled):
+    """By several threads at once; and without a folder to keep it in, as that of a text."""
+    text = "def doubled(x: READ[1], out: WRITTEN[1]):\n    for i in range(x.size): out[i] = x[i] * 2"
+    names = {"READ": compiling.READ, "WRITTEN": compiling.WRITTEN}
+    exec(text, names)
+    doubled = compiling.loop(names["doubled"])
+    x = normal(7)
+
+    def call(_):
+        out = np.empty_like(x)
+        doubled(x, out)
+        return out
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for out in pool.map(call, range(8)):
+            np.testing.assert_array_equal(out, 2 * x)
+    assert list(doubled._by_dtype) == ["d"]
+    x.flags.writeable = False
+    np.testing.assert_array_equal(call(0), 2 * x)
+
+
+# ---- in a process of its own ---------------------------------------------------------------------
+
+SMALL_AND_LARGE = """
+import sys, numpy as np, lamina
+for size in (100, 200_000):
+    x = lamina.Tensor(np.ones(size, "float32"), requires_grad=True)
+    lamina.ops.relu(x).backward(np.ones(size, "float32"))
+    print("numba" in sys.modules)
+"""
+
+
+def test_numba_is_loaded_for_large_arrays_alone():
+    assert printed(SMALL_AND_LARGE) == ["False", "True"]
+
+
+@pytest.mark.parametrize(
+    ("before", "environment"),
+    [
+        ("", {"LAMINA_NUMBA": "0"}),
+        ("import lamina; lamina.config.set_numba(False)", {}),
+        ("import importlib.util as u; found = u.find_spec;"
+         "u.find_spec = lambda name, *a: None if name == 'numba' else found(name, *a)", {}),
+    ],
+    ids=["by the environment", "by the program", "not installed"],
+)  # fmt: skip
+def test_all_goes_without_numba(before, environment):
+    assert printed(before + SMALL_AND_LARGE, **environment) == ["False", "False"]
+
+
+MEMORY = """
+import resource, numpy as np, lamina
+from lamina import ops
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+warm = np.ones((2, 64, 64, 8), "float32")
+ops.conv(warm, np.ones((3, 3, 8, 8), "float32"))
+x, before = np.ones((1, 1024, 1024, 8), "float32"), peak()
+for size, strides in ((3, 1), (5, 1), (5, 2)):
+    kernel = lamina.Tensor(np.ones((size, size, 8, 8), "float32"), requires_grad=True)
+    out = ops.conv(lamina.Tensor(x, requires_grad=True), kernel, strides=strides)
+    out.backward(np.ones(out.shape, "float32"))
+print((peak() - before) / x.nbytes)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is counted in KiB on Linux alone")
+def test_what_a_loop_copies_stays_bounded():
+    """Beside the image itself: its gradient, the result, that one's gradient, and little else."""
+    (images,) = printed(MEMORY)
+    assert float(images) < 5
+
+
+BOUNDS = """
+import itertools, numpy as np, lamina
+from lamina import ops
+from lamina.kernels import compiling, gathering, pooling_numpy
+compiling.LEAST = gathering.LEAST_COPIED = pooling_numpy.LEAST_CHANNELS = 1
+rng = np.random.default_rng(0)
+for image, size, strides, padding, block in itertools.product(
+    ((9, 7), (40, 3), (1, 1)), ((1, 1), (3, 3), (4, 2)), (1, 2), ("same", "valid"), (50, 4000)
+):
+    gathering.COMPILED_BLOCK = block
+    if padding == "valid" and image[0] < size[0] or image[1] < size[1]:
+        continue
+    options = {"strides": strides, "padding": padding}
+    for function, channels in ((ops.conv, (13, 2)), (ops.conv_transpose, (2, 13))):
+        x = lamina.Tensor(rng.standard_normal((3, *image, 13)), requires_grad=True)
+        kernel = lamina.Tensor(rng.standard_normal((*size, *channels)), requires_grad=True)
+        out = function(x, kernel, **options)
+        out.backward(np.ones(out.shape))
+    x = lamina.Tensor(rng.standard_normal((3, *image, 2)), requires_grad=True)
+    out = ops.max_pool(x, pool_size=size, **options)
+    out.backward(np.ones(out.shape))
+print(compiling.loops_of_windows().over_strips._by_dtype.keys() == {"d"})
+"""
+
+
+def test_no_index_is_out_of_bounds(tmp_path):
+    """Compiled to look at every one; views made by strides and the BLAS excepted."""
+    told = printed(BOUNDS, NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path))
+    assert told == ["True"]
