@@ -122,7 +122,7 @@ def test_numbers_that_are_none_stay(compiled):
 
 def test_a_loop_is_compiled_once_whoever_calls_it_first(compiled):
     """By several threads at once; and without a folder to keep it in, as that of a text."""
-    text = "def doubled(x: READ[1], out: WRITTEN[1]):\n    for i in range(x.size): out[i] = x[i] * 2"
+    text = "def doubled(x: READ[1], out: WRITTEN[1]):\n    out[:] = x * 2"
     names = {"READ": compiling.READ, "WRITTEN": compiling.WRITTEN}
     exec(text, names)
     doubled = compiling.loop(names["doubled"])
@@ -139,6 +139,13 @@ def test_a_loop_is_compiled_once_whoever_calls_it_first(compiled):
     assert list(doubled._by_dtype) == ["d"]
     x.flags.writeable = False
     np.testing.assert_array_equal(call(0), 2 * x)
+
+
+def test_a_loop_that_does_not_compile_says_what_to_do(compiled):
+    names = {"READ": compiling.READ}
+    exec("def odd(x: READ[1]):\n    return {}[x].nothing", names)
+    with pytest.raises(RuntimeError, match="does not compile the loop 'odd'.*LAMINA_NUMBA=0"):
+        compiling.loop(names["odd"])(normal(3))
 
 
 # ---- in a process of its own ---------------------------------------------------------------------
@@ -168,6 +175,17 @@ def test_numba_is_loaded_for_large_arrays_alone():
 )  # fmt: skip
 def test_all_goes_without_numba(before, environment):
     assert printed(before + SMALL_AND_LARGE, **environment) == ["False", "False"]
+
+
+def test_a_numba_that_does_not_import_is_told_once(tmp_path):
+    (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 1.0 or less')")
+    program = "import warnings; warnings.simplefilter('error')\n"
+    program += "from unittest import mock; warnings.warn = mock.Mock()\n" + SMALL_AND_LARGE
+    program += "\nprint(*[call.args[0].replace(' ', '_') for call in warnings.warn.mock_calls])"
+    *loaded, told = printed(program, PYTHONPATH=str(tmp_path))
+    assert loaded == ["False", "False"]
+    assert "Numba_needs_NumPy_1.0_or_less" in told
+    assert "LAMINA_NUMBA=0" in told
 
 
 MEMORY = """

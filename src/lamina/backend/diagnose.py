@@ -20,6 +20,7 @@ PACKAGES = (
     "numpy",
     "array-api-strict",
     "matplotlib",
+    "numba",
     "pandas",
     "torch",
 )

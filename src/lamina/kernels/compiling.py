@@ -19,6 +19,7 @@ import importlib
 import importlib.util
 import inspect
 import threading
+import warnings
 
 from lamina import config
 from lamina.backend import blas
@@ -40,7 +41,7 @@ def serves(array, *others) -> bool:
         return False
     alike = all(other.dtype == array.dtype for other in others)
     tidy = all(a.dtype.isnative and a.flags.aligned for a in (array, *others))
-    return alike and tidy and _is_there()
+    return alike and tidy and _numba() is not None
 
 
 def flat(*arrays):
@@ -51,8 +52,21 @@ def flat(*arrays):
 
 
 @functools.cache
-def _is_there() -> bool:
-    return importlib.util.find_spec("numba") is not None
+def _numba():
+    """The module; None where it is missing, or does not import, which is told once."""
+    if importlib.util.find_spec("numba") is None:
+        return None
+    try:
+        return importlib.import_module("numba")
+    except Exception as error:  # of whatever kind: it says so of a NumPy that it does not know
+        warnings.warn(
+            f"numba is installed and does not import ({type(error).__name__}: {error}): NumPy's "
+            'operations do its work. Mend it with pip install --upgrade "lamina[numba]", or set '
+            "LAMINA_NUMBA=0 to do without",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
 
 
 @functools.cache
@@ -88,7 +102,8 @@ class loop:
         compiled(*args)
 
     def _compiled(self, char):
-        types = importlib.import_module("numba").types
+        numba = _numba()
+        types = numba.types
         number = getattr(types, _FLOATS[char])
 
         def type_of(said):
@@ -101,7 +116,14 @@ class loop:
             return types.Array(of, axes, "C", readonly=kind in ("read", "counts"))
 
         parameters = inspect.signature(self.__wrapped__).parameters.values()
-        return _jit(types.void(*[type_of(p.annotation) for p in parameters]))(self.__wrapped__)
+        signature = types.void(*[type_of(p.annotation) for p in parameters])
+        try:
+            return _jit(signature)(self.__wrapped__)
+        except numba.core.errors.NumbaError as error:
+            raise RuntimeError(
+                f"numba {numba.__version__} does not compile the loop {self.__name__!r}: install "
+                "another version of numba, or set LAMINA_NUMBA=0 to do without"
+            ) from error
 
 
 def part(function):
@@ -111,7 +133,7 @@ def part(function):
 
 def _jit(*signature):
     """numba's decorator; what it compiles is kept on disk where any folder can be written to."""
-    numba = importlib.import_module("numba")
+    numba = _numba()
 
     def decorate(function):
         try:
@@ -134,9 +156,8 @@ def multiplies() -> bool:
 @functools.cache
 def products():
     """The BLAS's products of float32 and of float64, as functions for loops."""
-    numba = importlib.import_module("numba")
     binding = importlib.import_module("llvmlite.binding")
-    types, found = numba.types, []
+    types, found = _numba().types, []
     for address, number in zip(blas.products(), (types.float32, types.float64)):
         name = f"lamina_product_of_{number}"
         binding.add_symbol(name, address)
