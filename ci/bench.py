@@ -29,14 +29,18 @@ from turns import (  # noqa: E402
     in_turn,
     probe,
 )
-from works import ALL, GPU_WORKS, GRID, WORKS  # noqa: E402
+from works import ALL, GPU_WORKS, GRID, LARGE, WORKS  # noqa: E402
 
 RESULTS = HERE / "results"
 
+NUMBA = {"LAMINA_NUMBA": "1"}
+"""The environment of rows in which lamina has numba compile its loops; of others `turns` has it."""
 # Row of the table: (library, how it trains, which works; None for all of them)
 ROWS = {
     "lamina batch": ("lamina", "step", None),
     "lamina fit": ("lamina", "fit", None),
+    "lamina batch numba": ("lamina", "step", LARGE),
+    "lamina fit numba": ("lamina", "fit", LARGE),
     "torch step": ("torch", "step", None),
     "torch inside": ("torch_inside", "step", None),
     "keras fit": ("keras", "fit", tuple(name for name in WORKS if name != "resnet20")),
@@ -194,7 +198,8 @@ def environment() -> dict:
 def rows_of(backend: str) -> dict:
     """{row: (library, how it trains, which works, the environment of its process)}."""
     if backend == "numpy":
-        return {name: (*row, ()) for name, row in ROWS.items()}
+        compiled = {name: tuple(NUMBA.items()) for name in ROWS if name.endswith(" numba")}
+        return {name: (*row, compiled.get(name, ())) for name, row in ROWS.items()}
     return {
         name + suffix: (*row, (("CUPY_TF32", tf32),))
         for suffix, tf32 in on_gpu.SWITCHES.items()
@@ -245,8 +250,8 @@ def measure_times(record: dict, wanted: list[str], run: on_gpu.Run, keep=lambda:
 def measure_others(backend: str, quick: bool) -> dict:
     """Memory, import time, seconds to read digits, growth of a step, memory gained by steps."""
 
-    def asked(name, *values):
-        return lambda: probe(name, *values, backend=backend)
+    def asked(name, *values, **environment):
+        return lambda: probe(name, *values, backend=backend, **environment)
 
     def once(name, *values):
         return in_turn({name: asked(name, *values)}, rounds=1)[name]
@@ -258,9 +263,12 @@ def measure_others(backend: str, quick: bool) -> dict:
     return {
         "memory": in_turn(
             {
-                f"{library}{suffix}": asked("peak_megabytes", library, work)
+                f"{library}{suffix}{numba}": asked("peak_megabytes", library, work, **environment)
                 for work, suffix in (("mlp", ""), ("cnn", " cnn"))
-                for library in ("lamina", "torch")
+                for library, numba, environment in (
+                    ("lamina", "", {}), ("torch", "", {}), ("lamina", " numba", NUMBA)
+                )
+                if backend == "numpy" or not numba
             },
             few,
         ),

@@ -67,7 +67,8 @@ def compiled(monkeypatch):
     monkeypatch.setattr("lamina.kernels.compiling.LEAST", 1)
     monkeypatch.setattr("lamina.kernels.gathering.COMPILED_BLOCK", 500)
     monkeypatch.setattr("lamina.kernels.gathering.LEAST_COPIED", 1)
-    monkeypatch.setattr("lamina.kernels.pooling_numpy.LEAST_CHANNELS", 1)
+    for module in ("depthwise", "pooling_numpy"):
+        monkeypatch.setattr(f"lamina.kernels.{module}.LEAST_CHANNELS", 1)
     lamina.config.set_numba(True)
 
 

@@ -292,7 +292,7 @@ def test_the_parts_of_two_runs_are_one_record(run, tmp_path):
     printed = run("--parts", "numpy", "--json", path)
     assert re.search(r"^512 +2.00 \(0.500\) .* 8$", printed, re.MULTILINE)
     printed = run("--works", "xor", "--json", path)
-    assert "xor step / PyTorch tf32                  0.250     0.500  yes" in printed
+    assert "xor step / PyTorch tf32                            0.250     0.500  yes" in printed
     assert "no graph here" in printed
     run("--works", "mlp 4096", "cnn", "--json", path)
     run("--works", "mlp 4096", "resnet20", "--minutes", 0, "--json", path)

@@ -235,6 +235,7 @@ def test_images_and_signals_may_lie_in_memory_in_any_way():
         np.testing.assert_array_equal(np.moveaxis(found, 1, -1), wanted)
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("strides", [1, 2])
 def test_long_signals_are_taken_in_pieces_channel_by_channel(monkeypatch, strides):
     arrays = [normal(2, 90, 3), normal(4, 3, 1)]
@@ -295,6 +296,7 @@ def test_blocks_do_not_change_the_portable_kernels(backend, monkeypatch, strides
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("multiplier", [1, 2, 3])
 @pytest.mark.parametrize("strides", [1, 2])
 @pytest.mark.parametrize("padding", ["valid", "same"])

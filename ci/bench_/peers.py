@@ -7,6 +7,7 @@ Importing a library happens inside its function, so that a process holds one onl
 libraries of lamina's own kind are in ``kin.py``.
 """
 
+import importlib
 import os
 
 from kin import dezero, pydynet, smallpebble  # noqa: F401
@@ -14,6 +15,8 @@ from works import shapes
 
 
 def lamina(work, how, backend):
+    if backend == "numpy" and os.environ.get("LAMINA_NUMBA") == "1":
+        importlib.import_module("numba")  # a row that is named for it needs it
     model = lamina_model(work, backend)
     wait = waiting(backend)
     place = (lambda a: a) if backend == "numpy" else model.backend.asarray

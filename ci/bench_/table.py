@@ -2,7 +2,7 @@
 
 import statistics
 
-from works import ALL, flops
+from works import ALL, LARGE, flops
 
 # (what is held against what, the most it may be). A step is one of a training loop: ours is `fit`,
 # with its shuffling, checks and figures; PyTorch's is written out, with nothing around it.
@@ -88,6 +88,12 @@ BARS = (
     ("digits to 97 %, seconds", ("digits",), None, 5.0),
     ("memory gained, kB", ("leak",), None, 1024.0),
 )
+# The same with numba.
+BARS += tuple(
+    (f"{name}, with numba", (*ours[:-1], f"{ours[-1]} numba"), theirs, most)
+    for name, ours, theirs, most in BARS
+    if ours[0] == "memory" or (ours[0] == "times" and ours[1] in LARGE)
+)
 # On a GPU, with TF32 off and on; medians.
 GPU_BARS = tuple(
     (
@@ -161,7 +167,7 @@ def shares(record: dict) -> list[str]:
     size = "1024 x 1024" if numpy else "large matrices, without TF32"
     lines = ["", f"{'of the limit':<12}{rate:6.0f} GFLOP/s in products of {size}"]
     for work, rows in record["times"].items():
-        own = [name for name in rows if name.startswith("lamina") and "tf32" not in name]
+        own = [name for name in rows if name in ("lamina batch", "lamina fit")]
         found = [ms for ms in (best(record, ("times", work, name)) for name in own) if ms]
         if found:
             share = flops(ALL[work]) / (rate * 1e6 * min(found))
@@ -179,11 +185,11 @@ def others(record: dict) -> list[str]:
     ):
         for name, runs in record[key].items():
             told = f"{min(runs) * scale:10.1f} {unit}" if isinstance(runs, list) else f"  {runs}"
-            lines.append(f"{title:<12}{name:<14}{told}")
+            lines.append(f"{title:<12}{name:<18}{told}")
     for title, key, unit in (("digits 97 %", "digits", "s"), ("leak", "leak", "kB")):
         value = best(record, (key,))
         told = f"{value:10.2f} {unit}" if value is not None else f"  {record[key]}"
-        lines.append(f"{title:<12}{'lamina':<14}{told}")
+        lines.append(f"{title:<12}{'lamina':<18}{told}")
     lines += gradients(record["gradients"]) + kernels(record.get("fused", {}))
     growth = record["growth"]
     if not isinstance(growth, dict):
@@ -260,11 +266,11 @@ def linearity(growth: dict, kind: str) -> float:
 def verdict(record: dict) -> list[str]:
     """The bars as lines."""
     judged = bars(record)
-    lines = ["", f"{'bar':<36}{'measured':>10}{'at most':>10}  met"] if judged else []
+    lines = ["", f"{'bar':<46}{'measured':>10}{'at most':>10}  met"] if judged else []
     for name, value, most, met in judged:
         told = "not measured" if met is None else ("yes" if met else "NO")
         shown = "-" if value is None else f"{value:.3f}"
-        lines.append(f"{name:<36}{shown:>10}{most:>10.3f}  {told}")
+        lines.append(f"{name:<46}{shown:>10}{most:>10.3f}  {told}")
     return lines
 
 

@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 HERE = pathlib.Path(__file__).parent
+ALONE = {"LAMINA_NUMBA": "0"}  # NumPy does without numba, unless a row says otherwise
 
 
 class Missing(Exception):
@@ -49,7 +50,8 @@ class Worker:
     def __init__(self, library: str, backend: str, deadline: Deadline = NEVER, **environment: str):
         self._command = [sys.executable, str(HERE / "worker.py"), library, backend]
         self._environment = {
-            **os.environ, "KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3", **environment,
+            **os.environ, **ALONE, "KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3",
+            **environment,
         }  # fmt: skip
         self._deadline = deadline
         self._start()
@@ -206,7 +208,7 @@ def _printed(*arguments: str, patience: float | None = None, **environment: str)
             [sys.executable, *arguments],
             capture_output=True,
             text=True,
-            env={**os.environ, **environment},
+            env={**os.environ, **ALONE, **environment},
             stdin=subprocess.DEVNULL,
             timeout=patience,
         )

@@ -167,6 +167,9 @@ WORKS = {
     "cnn use 256": Images((28, 28, 1), CNN, batch=256, trains=False),
 }
 
+LARGE = tuple(name for name in WORKS if name not in ("xor", "64-64-10"))
+"""Those with arrays so large that numba may quicken them."""
+
 
 def mlp_of(width: int, batch: int) -> Work:
     """The mlp with another width of its hidden layers, and another batch."""

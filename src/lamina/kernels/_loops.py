@@ -190,6 +190,80 @@ def give_to_winners(g: READ[4], winners: BYTES[4], win: COUNTS[2], adds: bool, o
                             numbers[np.uint64(seen + j)] = given[i] if winner[i] == own else zero
 
 
+# ---- convolutions, channel by channel ------------------------------------------------------------
+
+
+@loop
+def depthwise(x: READ[4], w: READ[2], win: COUNTS[2], out: WRITTEN[4]):
+    """``out[window] = sum over places of x[seen] * w[place]``, each channel by itself.
+
+    Args:
+        x: (samples, height, width, channels).
+        w: (places, channels).
+        win: rows (size, strides, dilation, zeros before), each along the height and the width.
+        out: (samples, windows along the height, and the width, channels).
+    """
+    size, step, apart, before = win
+    samples, height, width, channels = x.shape
+    _, high, wide, _ = out.shape
+    numbers, kernel, sums = x.reshape(-1), w.reshape(-1), out.reshape(-1)
+    sums[:] = 0
+    for n in range(samples):
+        for r in range(high):
+            for c in range(wide):
+                at = ((n * high + r) * wide + c) * channels
+                for place in range(size[0] * size[1]):
+                    row = r * step[0] + (place // size[1]) * apart[0] - before[0]
+                    column = c * step[1] + (place % size[1]) * apart[1] - before[1]
+                    if 0 <= row < height and 0 <= column < width:
+                        seen = ((n * height + row) * width + column) * channels
+                        own = place * channels
+                        for j in range(channels):
+                            sums[np.uint64(at + j)] += (
+                                numbers[np.uint64(seen + j)] * kernel[np.uint64(own + j)]
+                            )
+
+
+@loop
+def depthwise_back(
+    g: READ[4], x: READ[4], w: READ[2], win: COUNTS[2], needs_x: bool, needs_w: bool,
+    dx: WRITTEN[4], dw: WRITTEN[2],
+):  # fmt: skip
+    """``dx[seen] += g * w[place]`` and ``dw[place] += x[seen] * g``, what is needed of them.
+
+    The sums over a row of windows are added to ``dw`` as one, which costs fewer digits.
+    """
+    size, step, apart, before = win
+    samples, high, wide, channels = g.shape
+    _, height, width, _ = x.shape
+    given, numbers, kernel = g.reshape(-1), x.reshape(-1), w.reshape(-1)
+    image, total = dx.reshape(-1), dw.reshape(-1)
+    sums = np.empty(total.size, total.dtype)
+    for n in range(samples):
+        for r in range(high):
+            sums[:] = 0
+            for c in range(wide):
+                at = ((n * high + r) * wide + c) * channels
+                for place in range(size[0] * size[1]):
+                    row = r * step[0] + (place // size[1]) * apart[0] - before[0]
+                    column = c * step[1] + (place % size[1]) * apart[1] - before[1]
+                    if 0 <= row < height and 0 <= column < width:
+                        seen = ((n * height + row) * width + column) * channels
+                        own = place * channels
+                        if needs_x:
+                            for j in range(channels):
+                                image[np.uint64(seen + j)] += (
+                                    given[np.uint64(at + j)] * kernel[np.uint64(own + j)]
+                                )
+                        if needs_w:
+                            for j in range(channels):
+                                sums[np.uint64(own + j)] += (
+                                    given[np.uint64(at + j)] * numbers[np.uint64(seen + j)]
+                                )
+            for j in range(total.size):
+                total[j] += sums[j]
+
+
 # ---- optimizers ----------------------------------------------------------------------------------
 
 

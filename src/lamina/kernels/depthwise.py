@@ -13,9 +13,12 @@ import math
 
 import numpy as np
 
+from lamina.kernels import compiling
 from lamina.kernels.windows import blocks, from_the_other_side, part_seen, seen_at, side_by_side
 from lamina.ops._windows import Windows
 
+LEAST_CHANNELS = 8
+"""Channels side by side from which on a loop is quicker, where numba compiles one."""
 _PIECE = 1 << 19  # numbers of the result that are done together
 
 
@@ -29,20 +32,52 @@ def depthwise_parts(x, w, win, finisher):
     if multiplier > 1:
         x = np.repeat(x, multiplier, axis=-1)
     w = w.reshape(*win.size, channels)
-    out = _correlated(x, w, win, finisher)
+    if _is_compiled(x, w, win):
+        out, gradients = _in_loops(x, w, win, finisher)
+    else:
+        out = _correlated(x, w, win, finisher)
+
+        def gradients(g, needs_x, needs_w):
+            dw = _matched(x, g, win) if needs_w else None
+            return _laid(g, w, win) if needs_x else None, dw
 
     def back(g, needs_x, needs_w):
-        dx = dw = None
-        if needs_w:
-            dw = _matched(x, g, win)
-        if needs_x:
-            dx = _laid(g, w, win)
-            if multiplier > 1:
-                apart = dx.reshape(*dx.shape[:-1], channels // multiplier, multiplier)
-                dx = np.add.reduce(apart, axis=-1)
+        dx, dw = gradients(g, needs_x, needs_w)
+        if needs_x and multiplier > 1:
+            apart = dx.reshape(*dx.shape[:-1], channels // multiplier, multiplier)
+            dx = np.add.reduce(apart, axis=-1)
         return dx, dw
 
     return out, back
+
+
+def _is_compiled(x, w, win) -> bool:
+    """Whether loops are there for such windows, and quick, as they are for a row of channels."""
+    return len(win.size) < 3 and w.shape[-1] >= LEAST_CHANNELS and compiling.serves(x, w)
+
+
+def _in_loops(x, w, win, finisher):
+    """The sums and what gives the gradients, by loops that numba compiled; a signal is an image of
+    one row."""
+    axes = np.array([win.size, win.strides, win.dilation, win.before], np.int64)
+    row = (1,) * (2 - len(win.size))
+    if row:
+        axes = np.stack([np.array([1, 1, 1, 0]), axes[:, 0]], axis=1)
+    as_image = lambda a: np.ascontiguousarray(a, x.dtype).reshape(len(a), *row, *a.shape[1:])
+    loops, image, kernel = compiling.loops(), as_image(x), np.ascontiguousarray(w)
+    kernel = kernel.reshape(-1, w.shape[-1])
+    out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
+    loops.depthwise(image, kernel, axes, as_image(out))
+    if finisher:
+        finisher(out)(out)
+
+    def gradients(g, needs_x, needs_w):
+        dx = np.zeros(image.shape if needs_x else (0, 1, 1, 1), g.dtype)
+        dw = np.zeros(kernel.shape if needs_w else (0, 1), g.dtype)
+        loops.depthwise_back(as_image(g), image, kernel, axes, needs_x, needs_w, dx, dw)
+        return dx.reshape(x.shape) if needs_x else None, dw.reshape(w.shape) if needs_w else None
+
+    return out, gradients
 
 
 def _pieces(samples, win, channels):

@@ -71,7 +71,7 @@ def _is_compiled(array, w, win, side_by_side) -> bool:
 def _in_a_loop(x, w, win, out, finish, other):
     channels, filters = w.shape[-2:]
     none = np.empty((0, *win.count, 1), x.dtype)
-    others = none if other is None else np.ascontiguousarray(other)
+    others = none if other is None else np.ascontiguousarray(other, x.dtype)
     layout, found = _table_of_blocks(len(x), win, channels, filters, COMPILED_BLOCK)
     rows, places = len(x) * math.prod(win.count), math.prod(win.size[:-1])
     width, numbers = win.size[-1] * channels, others.shape[-1]

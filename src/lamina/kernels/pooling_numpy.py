@@ -92,26 +92,29 @@ adaptive_max_pool = kernel("adaptive_max_pool", "numpy")(adaptive(max_pool))
 def _is_compiled(x, places) -> bool:
     """Whether a loop is there for such windows, and quick, as it is for a row of channels."""
     many = math.prod(w.size for w in places)
-    return len(places) == 2 and x.shape[-1] >= LEAST_CHANNELS and many < 256 and compiling.serves(x)
+    return len(places) < 3 and x.shape[-1] >= LEAST_CHANNELS and many < 256 and compiling.serves(x)
 
 
 def _in_a_loop(x, places):
-    """The largest numbers of windows along a height and a width, and the way back."""
-    shape, (rows, columns) = x.shape, places
-    out = np.empty((shape[0], rows.count, columns.count, shape[-1]), x.dtype)
+    """The largest numbers of windows, and the way back; a signal is an image of one row."""
+    row = (1,) * (2 - len(places))
+    win = [*row, *[w.size for w in places]], [*row, *[w.stride for w in places]]
+    win = np.array(win, np.int64)
+    image = np.ascontiguousarray(x).reshape(len(x), *row, *x.shape[1:])
+    out = np.empty((len(x), *row, *[w.count for w in places], x.shape[-1]), x.dtype)
     winners = np.empty(out.shape, np.uint8)
-    win = np.array([[w.size for w in places], [w.stride for w in places]], np.int64)
-    compiling.loops().largest(np.ascontiguousarray(x), win, out, winners)
+    compiling.loops().largest(image, win, out, winners)
+    shape, whole = image.shape, x.shape
     overlaps = any(w.stride < w.size for w in places)
-    all_seen = all(w.stride == w.size and w.count * w.size == shape[w.axis] for w in places)
+    all_seen = all(w.stride == w.size and w.count * w.size == whole[w.axis] for w in places)
 
     def back(g):
         d = np.empty(shape, out.dtype) if all_seen else np.zeros(shape, out.dtype)
-        g = np.ascontiguousarray(g, out.dtype)
+        g = np.ascontiguousarray(g, out.dtype).reshape(out.shape)
         compiling.loops().give_to_winners(g, winners, win, overlaps, d)
-        return d
+        return d.reshape(whole)
 
-    return out, back
+    return out.reshape(len(x), *out.shape[1 + len(row) :]), back
 
 
 def _around(x, w):
