@@ -67,8 +67,10 @@ def compiled(monkeypatch):
     monkeypatch.setattr("lamina.kernels.compiling.LEAST", 1)
     monkeypatch.setattr("lamina.kernels.gathering.COMPILED_BLOCK", 500)
     monkeypatch.setattr("lamina.kernels.gathering.LEAST_COPIED", 1)
-    for module in ("depthwise", "pooling_numpy"):
-        monkeypatch.setattr(f"lamina.kernels.{module}.LEAST_CHANNELS", 1)
+    any_number = {"side by side": 1, "strides apart": 1}
+    monkeypatch.setattr("lamina.kernels.depthwise.LEAST_CHANNELS", any_number)
+    monkeypatch.setattr("lamina.kernels.lanes.LEAST_COLUMNS", 1)
+    monkeypatch.setattr("lamina.kernels.pooling_numpy.CHANNELS", 1)
     lamina.config.set_numba(True)
 
 

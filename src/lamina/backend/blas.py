@@ -1,4 +1,5 @@
-"""NumPy's matrix products: their threads, read and set, and up to which size they copy nothing.
+"""NumPy's matrix products: their threads, read and set, up to which size they copy nothing, and the
+functions themselves, for what is compiled.
 
 While worker threads share a batch each of them multiplies on its own thread; the products must then
 not start threads of their own, and their sums must not depend on how many there would be.
@@ -39,22 +40,22 @@ _SYMBOLS = (
     ),
     ("MKL_Set_Num_Threads", "MKL_Get_Max_Threads", None, "cblas_{}gemm"),
 )
-# Where a C int is passed in a place as large as that of a long long, so that one kind of call does
-# for libraries that count in either.
-_WHOLE_PLACES = {"x86_64", "AMD64"}
+# Where a C int is passed in a register, or a place on the stack, as large as that of a long long:
+# one kind of call does for libraries that count in either.
+_WIDE = {"x86_64", "AMD64"}
 _SMALL = 10**6  # multiplications up to which OpenBLAS multiplies matrices as they lie, on these:
 _HAVE_SMALL = {"SkylakeX", "Cooperlake", "SapphireRapids"}
 
 
 class _Controls(NamedTuple):
     """The file name of NumPy's BLAS, its functions, the processor that it chose, and where its
-    products of float32 and of float64 are."""
+    ``cblas_sgemm`` and ``cblas_dgemm`` are."""
 
     name: str
     set_threads: Callable[[int], None]
     get_threads: Callable[[], int]
     core: str | None = None
-    products: tuple[int, int] | None = None
+    gemms: tuple[int, int] | None = None
 
 
 @functools.cache
@@ -66,22 +67,23 @@ def _controls() -> _Controls | None:
             quick = ctypes.PyDLL(path)  # which does not let go of the interpreter
         except OSError:
             continue
-        for setter, getter, namer, product in _SYMBOLS:
+        for setter, getter, namer, gemm in _SYMBOLS:
             if hasattr(library, setter) and hasattr(library, getter):
                 namer = getattr(quick, namer, None) if namer else None
                 if namer is not None:
                     namer.restype = ctypes.c_char_p
                 functions = getattr(library, setter), getattr(quick, getter)
-                core = namer and namer().decode()
-                return _Controls(os.path.basename(path), *functions, core, _found(library, product))
+                core, gemms = namer and namer().decode(), _addresses(library, gemm)
+                return _Controls(os.path.basename(path), *functions, core, gemms)
     return None
 
 
-def _found(library, product) -> tuple[int, int] | None:
-    """The addresses of a library's products; None where they cannot be called without care."""
-    if not product.endswith("64_") and platform.machine() not in _WHOLE_PLACES:
+def _addresses(library, gemm) -> tuple[int, int] | None:
+    """Of the two functions; None where one is missing, or the library counts in ints of 32 bits and
+    the machine is not known to pass these as it passes ints of 64."""
+    if not gemm.endswith("64_") and not (platform.machine() in _WIDE and sys.maxsize > 2**32):
         return None
-    functions = [getattr(library, product.format(letter), None) for letter in "sd"]
+    functions = [getattr(library, gemm.format(letter), None) for letter in "sd"]
     if None in functions:
         return None
     return tuple(ctypes.cast(function, ctypes.c_void_p).value for function in functions)
@@ -117,11 +119,11 @@ def core() -> str | None:
     return controls.core if controls else None
 
 
-def products() -> tuple[int, int] | None:
-    """Where ``cblas_sgemm`` and ``cblas_dgemm`` are, which take a ``long long`` for every int; None
-    where they cannot be reached."""
+def gemms() -> tuple[int, int] | None:
+    """The addresses of ``cblas_sgemm`` and ``cblas_dgemm``, to be called with a ``long long`` for
+    every size; None where they cannot be reached."""
     controls = _controls()
-    return controls.products if controls else None
+    return controls.gemms if controls else None
 
 
 def small_product() -> int:

@@ -2,21 +2,19 @@
 
 They read as they run: plain Python on arrays, one number at a time. ``compiling.py`` says how they
 are compiled, and when they serve; it alone imports this file. Whatever a loop calls must be in its
-own file: numba keeps what it compiled by the file, and would not notice a change elsewhere.
-
-A numba that is new may be tried by ``pytest tests/test_loops.py``, with ``NUMBA_BOUNDSCHECK=1`` to
-have every index looked at.
+own file: numba keeps what it compiled in ``__pycache__`` until the file changes, and would not
+notice a change elsewhere, nor one of how ``compiling.py`` has it compiled.
 """
 
 import numpy as np
 
-from lamina.kernels.compiling import BYTES, COUNTS, READ, WRITTEN, loop, part
+from lamina.kernels.compiling import BYTES, COUNTS, READ, WRITTEN, helper, loop
 
 # ---- normalization -------------------------------------------------------------------------------
 # Matrices with several samples side by side: column j is of channel j % channels.
 
 
-@part
+@helper
 def _along(vector, columns):
     """The numbers of channels, repeated along a row of the matrix."""
     wide = np.empty(columns, vector.dtype)
@@ -52,7 +50,7 @@ def matched_sums(rows: READ[2], starts: READ[1], g: READ[2], out: WRITTEN[2]):
     _fold(sums, out)
 
 
-@part
+@helper
 def _fold(sums, out):
     """Sums of columns, added up by channel."""
     columns, channels = sums.shape[1], out.shape[1]
@@ -125,7 +123,7 @@ def biased(bias: READ[1], is_relu: bool, out: WRITTEN[2]):
 def largest(x: READ[4], win: COUNTS[2], out: WRITTEN[4], winners: BYTES[4]):
     """The largest number of every window, and at which place it stands: of equal ones the first.
 
-    What is no number is larger than all.
+    NaN is larger than all.
 
     Args:
         x: (samples, height, width, channels).
@@ -136,26 +134,28 @@ def largest(x: READ[4], win: COUNTS[2], out: WRITTEN[4], winners: BYTES[4]):
     samples, height, width, channels = x.shape
     _, high, wide, _ = out.shape
     numbers, best, winner = x.reshape(-1), out.reshape(-1), winners.reshape(-1)
+    places = np.empty(channels, x.dtype)  # of the dtype of numbers, since vectors are of one length
     for n in range(samples):
         for r in range(high):
             for c in range(wide):
                 at = ((n * high + r) * wide + c) * channels
                 for place in range(size[0] * size[1]):
-                    row, column = place // size[1], place % size[1]
+                    row, column, own = place // size[1], place % size[1], x.dtype.type(place)
                     seen = (n * height + r * step[0] + row) * width + c * step[1] + column
                     seen *= channels
                     if place == 0:
                         for j in range(channels):
                             best[np.uint64(at + j)] = numbers[np.uint64(seen + j)]
-                            winner[np.uint64(at + j)] = 0
+                            places[np.uint64(j)] = own
                         continue
-                    own = np.uint8(place)
                     for j in range(channels):
-                        i = np.uint64(at + j)
+                        i, k = np.uint64(at + j), np.uint64(j)
                         number = numbers[np.uint64(seen + j)]
                         wins = (number > best[i]) | (number != number)
                         best[i] = number if wins else best[i]
-                        winner[i] = own if wins else winner[i]
+                        places[k] = own if wins else places[k]
+                for j in range(channels):
+                    winner[np.uint64(at + j)] = np.uint8(places[np.uint64(j)])
 
 
 @loop
@@ -269,8 +269,8 @@ def depthwise_back(
 
 @loop
 def adam(
-    g: READ[1], share_1: float, share_2: float, epsilon: float, alpha: float, p: WRITTEN[1],
-    m: WRITTEN[1], v: WRITTEN[1],
+    p: WRITTEN[1], g: READ[1], m: WRITTEN[1], v: WRITTEN[1], share_1: float, share_2: float,
+    epsilon: float, alpha: float,
 ):  # fmt: skip
     """The rule of ``kernels/optimizers.py``, number by number."""
     for i in range(p.size):

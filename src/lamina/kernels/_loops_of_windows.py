@@ -7,13 +7,13 @@ the interpreter. Windows have two axes. As in ``_loops.py``, what a loop calls i
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from lamina.kernels.compiling import COUNTS, READ, WRITTEN, loop, part, products
+from lamina.kernels.compiling import COUNTS, READ, WRITTEN, gemms, helper, loop
 
 _BY_ROWS, _AS_IT_LIES, _TURNED = 101, 111, 112  # from the BLAS's cblas.h
-_product_of_float32, _product_of_float64 = products()
+_sgemm, _dgemm = gemms()
 
 
-@part
+@helper
 def _multiply(turns, a, b, adds, out):
     """``out = a @ b``, or with ``a.T`` where it ``turns``; or added to out.
 
@@ -28,32 +28,32 @@ def _multiply(turns, a, b, adds, out):
     step = max(n, out.strides[0] // size)
     before = a.dtype.type(1 if adds else 0)
     if size == 4:
-        _product_of_float32(
+        _sgemm(
             _BY_ROWS, how, _AS_IT_LIES, len(out), n, k, 1, a.ctypes.data, a_step, b.ctypes.data,
             b_step, before, out.ctypes.data, step,
         )  # fmt: skip
     else:
-        _product_of_float64(
+        _dgemm(
             _BY_ROWS, how, _AS_IT_LIES, len(out), n, k, 1, a.ctypes.data, a_step, b.ctypes.data,
             b_step, before, out.ctypes.data, step,
         )  # fmt: skip
 
 
-@part
+@helper
 def _multiply_in_pieces(a, b, piece, out):
     """``out = a @ b``, so many rows at a time."""
     for i in range(0, len(out), piece):
         _multiply(False, a[i : i + piece], b, False, out[i : i + piece])
 
 
-@part
+@helper
 def _match_in_pieces(a, b, piece, out):
     """``out += a.T @ b``, so many rows at a time."""
     for i in range(0, len(a), piece):
         _multiply(True, a[i : i + piece], b[i : i + piece], True, out)
 
 
-@part
+@helper
 def _copy(seen, start, count, out, at):
     """So many numbers of a flat array from ``start`` on, to another's from ``at`` on.
 
@@ -63,7 +63,7 @@ def _copy(seen, start, count, out, at):
         out[np.uint64(at + j)] = seen[np.uint64(start + j)]
 
 
-@part
+@helper
 def _copy_run(seen, start, first, end, count, out, at):
     """The same, but zeros for the numbers before the ``first`` and from the ``end`` on."""
     for j in range(first):
@@ -74,7 +74,7 @@ def _copy_run(seen, start, first, end, count, out, at):
         out[np.uint64(at + j)] = 0
 
 
-@part
+@helper
 def _runs(many, k, step, apart, before, width, channels):
     """What windows see of a row of the image, in runs of numbers that lie side by side.
 
@@ -106,7 +106,8 @@ def over_columns(
     Args:
         x: (samples, height, width, channels).
         w: (places of a window * channels, filters).
-        blocks: rows (first sample, end, first row of windows, end).
+        blocks: rows (first sample, end, first row of windows, end, and of strips the first row of
+            the image and how many).
         win: rows (size, strides, dilation, zeros before), each along the height and the width.
         piece: how many rows are multiplied at a time.
         out: (samples, windows along the height, and the width, filters), or one of no samples.
@@ -119,7 +120,7 @@ def over_columns(
     many = max(out.shape[2], other.shape[2])
     runs, count = _runs(many, k[1], step[1], apart[1], before[1], width, channels)
     numbers, columns = x.reshape(-1), np.empty(_most_windows(blocks, many) * places, x.dtype)
-    for first, end, top, bottom in blocks:
+    for first, end, top, bottom, _, _ in blocks:
         at = 0
         for n in range(first, end):
             for r in range(top, bottom):
@@ -158,7 +159,7 @@ def lay_back(
     runs, count = _runs(many, k[1], step[1], apart[1], before[1], width, channels)
     given = np.empty((_most_windows(blocks, many), w.shape[1]), g.dtype)
     image, flat = out.reshape(-1), given.reshape(-1)
-    for first, end, top, bottom in blocks:
+    for first, end, top, bottom, _, _ in blocks:
         rows = _rows(g, first, end, top, bottom)
         _multiply_in_pieces(rows, w, piece, given[: len(rows)])
         at = 0
@@ -175,16 +176,16 @@ def lay_back(
                             at += count
 
 
-@part
+@helper
 def _most_windows(blocks, many):
     """In any of the blocks, of so many windows to a row."""
     most = 0
-    for first, end, top, bottom in blocks:
+    for first, end, top, bottom, _, _ in blocks:
         most = max(most, (end - first) * (bottom - top) * many)
     return most
 
 
-@part
+@helper
 def _rows(array, first, end, top, bottom):
     """A block of an array as a matrix: several whole samples, or some rows of one."""
     filters, size = array.shape[3], array.itemsize
@@ -206,15 +207,12 @@ def over_strips(
     many = max(out.shape[2], other.shape[2])
     width, filters = k[1] * x.shape[3], w.shape[1]
     longest = 0
-    for first, end, top, bottom in blocks:
-        longest = max(longest, (end - first) * many * (bottom - top + k[0] - 1))
+    for first, end, _, _, _, length in blocks:
+        longest = max(longest, (end - first) * many * length)
     signal = np.empty((longest + 2 * (k[0] - 1), width), x.dtype)
     sums = np.empty((longest + k[0] if len(out) else 0, filters), x.dtype)
     along = np.empty((longest if len(other) else 0, other.shape[3]), x.dtype)
-    for first, end, top, bottom in blocks:
-        from_row, to_row = top - before[0], bottom - before[0] + k[0] - 1
-        shared = max(0, min(-from_row, to_row - x.shape[1]))  # zeros that end one and begin another
-        length = to_row - from_row - shared
+    for first, end, top, bottom, from_row, length in blocks:
         size = _lay_strips(x, first, end, from_row, length, many, before[1], k, signal)
         if len(out):
             turns = -(-size // k[0])
@@ -230,7 +228,7 @@ def over_strips(
                 _match_in_pieces(along[:size], seen, matched_piece, matched[place])
 
 
-@part
+@helper
 def _lay_strips(x, first, end, from_row, length, many, before, k, signal):
     """Columns of samples, one after another, each position with what a row of a window sees there.
 
@@ -254,14 +252,14 @@ def _lay_strips(x, first, end, from_row, length, many, before, k, signal):
     return rows
 
 
-@part
+@helper
 def _every(signal, k, turns):
     """Every k-th of the windows of so many rows, a row of a matrix each: a view."""
     rows, item = signal.strides
     return as_strided(signal, (turns, k * signal.shape[1]), (k * rows, item))
 
 
-@part
+@helper
 def _stand_up(sums, length, first, end, top, bottom, out):
     """Sums that lie column after column, put where they belong; those not wanted are left out."""
     _, high, wide, filters = out.shape
@@ -274,7 +272,7 @@ def _stand_up(sums, length, first, end, top, bottom, out):
             column += length
 
 
-@part
+@helper
 def _lie_down(other, first, end, top, bottom, length, along):
     """The other way: column after column, and zeros where a window is not wanted."""
     _, high, wide, filters = other.shape

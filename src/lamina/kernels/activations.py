@@ -267,12 +267,14 @@ itself). Softmax and its logarithm are over the last axis."""
 
 
 def bent_in_a_loop(out, bias, activation) -> bool:
-    """Add the bias, along the last axis, to ``out``, and bend it, in place, where a loop does so.
+    """Add a bias, along the last axis, to ``out``, and bend it, in place, where a loop does so.
 
     Returns:
         whether that is done.
     """
-    if activation not in ("linear", "relu"):
+    if out.size < compiling.LEAST or activation not in ("linear", "relu"):
+        return False
+    if not isinstance(bias, np.ndarray) or bias.shape != out.shape[-1:]:
         return False
     numbers = compiling.flat(out, bias)
     if numbers is None:

@@ -3,21 +3,22 @@
 Every operation of NumPy's is a pass over memory, lets go of the interpreter, and waits for it when
 another thread has it. A loop of ``_loops.py`` does several in one pass, and the interpreter has no
 part in it, so that threads which share a batch do not wait for each other. What no loop takes, and
-all where numba is missing or ``config.numba()`` is off, NumPy's operations do; the numbers differ
-by rounding alone.
+all where numba is missing or ``config.numba()`` is off, NumPy's operations do; finite numbers
+differ by rounding alone. (Gradients that are none may end in other places.)
 
 numba is loaded, in a fifth of a second, when the first array of ``LEAST`` numbers comes. A loop is
-compiled when it is first called, in some tenths of a second, and kept on disk. Whoever writes one
-says of every argument what it is, since it is compiled for that and for nothing else: ``READ[2]``
-is a matrix, ``WRITTEN[2]`` one that the loop writes to, both without gaps and of the dtype of the
-first array; ``COUNTS[2]`` is a matrix of whole numbers, ``BYTES[2]`` one of small ones that may be
-written to, and a float is of that dtype too.
+compiled when it is first called, in up to two seconds, and kept on disk for other processes.
+Whoever writes one says of every argument what it is, since it is compiled for that and for nothing
+else, and looks at nothing: ``READ[2]`` is a matrix, ``WRITTEN[2]`` one that the loop writes to,
+both without gaps and of the dtype of the first array; ``COUNTS[2]`` is a matrix of whole numbers,
+``BYTES[2]`` one of small ones that may be written to; a float is of that dtype too.
 """
 
 import functools
 import importlib
 import importlib.util
 import inspect
+import os
 import threading
 import warnings
 
@@ -33,6 +34,7 @@ COUNTS, BYTES = {n: ("counts", n) for n in _AXES}, {n: ("bytes", n) for n in _AX
 
 _FLOATS = {"f": "float32", "d": "float64"}  # by NumPy's characters
 _OPTIONS = {"nogil": True, "error_model": "numpy"}  # a division by zero is no exception
+_lock = threading.Lock()
 
 
 def serves(array, *others) -> bool:
@@ -53,11 +55,11 @@ def flat(*arrays):
 
 @functools.cache
 def _numba():
-    """The module; None where it is missing, or does not import, which is told once."""
+    """The module; None where it is missing, switched off, or does not import, which is told."""
     if importlib.util.find_spec("numba") is None:
         return None
     try:
-        return importlib.import_module("numba")
+        numba = importlib.import_module("numba")
     except Exception as error:  # of whatever kind: it says so of a NumPy that it does not know
         warnings.warn(
             f"numba is installed and does not import ({type(error).__name__}: {error}): NumPy's "
@@ -67,6 +69,7 @@ def _numba():
             stacklevel=2,
         )
         return None
+    return None if numba.config.DISABLE_JIT else numba
 
 
 @functools.cache
@@ -89,21 +92,33 @@ class loop:
 
     def __init__(self, function):
         functools.update_wrapper(self, function)
-        self._by_dtype = {}
-        self._lock = threading.Lock()
+        self.by_dtype = {}
 
     def __call__(self, *args):
         char = args[0].dtype.char
-        compiled = self._by_dtype.get(char)
+        compiled = self.by_dtype.get(char)
         if compiled is None:
-            with self._lock:
-                compiled = self._by_dtype.get(char) or self._compiled(char)
-                self._by_dtype[char] = compiled
+            with _lock:
+                compiled = self.by_dtype.get(char) or self._compiled(char)
+                self.by_dtype[char] = compiled
         compiled(*args)
 
     def _compiled(self, char):
         numba = _numba()
-        types = numba.types
+        signature = self._signature(numba.types, char)
+        # what is on disk may be spoilt, or no folder may be there; to look at indices is not kept
+        for cache in (False,) if numba.config.BOUNDSCHECK else (True, False):
+            try:
+                return numba.njit(signature, cache=cache, **_OPTIONS)(self.__wrapped__)
+            except Exception as error:
+                found = error
+        raise RuntimeError(
+            f"numba {numba.__version__} does not compile the loop {self.__name__!r}: install "
+            "another version of numba, or set LAMINA_NUMBA=0 to do without"
+        ) from found
+
+    def _signature(self, types, char):
+        """What numba calls the types of the arguments."""
         number = getattr(types, _FLOATS[char])
 
         def type_of(said):
@@ -116,50 +131,39 @@ class loop:
             return types.Array(of, axes, "C", readonly=kind in ("read", "counts"))
 
         parameters = inspect.signature(self.__wrapped__).parameters.values()
-        signature = types.void(*[type_of(p.annotation) for p in parameters])
-        try:
-            return _jit(signature)(self.__wrapped__)
-        except numba.core.errors.NumbaError as error:
-            raise RuntimeError(
-                f"numba {numba.__version__} does not compile the loop {self.__name__!r}: install "
-                "another version of numba, or set LAMINA_NUMBA=0 to do without"
-            ) from error
+        return types.void(*[type_of(p.annotation) for p in parameters])
 
 
-def part(function):
-    """Compile a function that loops call, for whatever they call it with."""
-    return _jit()(function)
+def helper(function):
+    """Compile a function that loops call, as part of each, for whatever they call it with."""
+    return _numba().njit(**_OPTIONS)(function)
 
 
-def _jit(*signature):
-    """numba's decorator; what it compiles is kept on disk where any folder can be written to."""
-    numba = _numba()
+def _after_fork() -> None:
+    """A thread that was compiling is not there in the child."""
+    global _lock
+    _lock = threading.Lock()
 
-    def decorate(function):
-        try:
-            return numba.njit(*signature, cache=True, **_OPTIONS)(function)
-        except RuntimeError:  # what numba raises where it finds no such folder
-            return numba.njit(*signature, **_OPTIONS)(function)
 
-    return decorate
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 # ---- products ------------------------------------------------------------------------------------
 
 
-@functools.cache
 def multiplies() -> bool:
     """Whether loops can call the matrix product of NumPy's BLAS."""
-    return blas.products() is not None
+    return blas.gemms() is not None
 
 
 @functools.cache
-def products():
-    """The BLAS's products of float32 and of float64, as functions for loops."""
+def gemms():
+    """The BLAS's ``cblas_sgemm`` and ``cblas_dgemm``, as functions for loops."""
     binding = importlib.import_module("llvmlite.binding")
     types, found = _numba().types, []
-    for address, number in zip(blas.products(), (types.float32, types.float64)):
-        name = f"lamina_product_of_{number}"
+    for address, number in zip(blas.gemms(), (types.float32, types.float64)):
+        name = f"lamina_gemm_of_{number}"
         binding.add_symbol(name, address)
         matrix = types.intp, types.int64  # where it begins, and from row to row
         sizes = (types.int32,) * 3 + (types.int64,) * 3

@@ -14,33 +14,34 @@ def of_each_float(value):
 
     A look-up here is quicker than one in ``number``, for activations of a few elements.
     """
-    return {char: _fixed(np.asarray(value(np.dtype(char)), char)) for char in "efdg"}
+    return {char: fixed(np.asarray(value(np.dtype(char)), char)) for char in "efdg"}
 
 
 @functools.lru_cache(maxsize=256)
 def number(value, dtype):
     """``value`` as an array without axes, not to be written to."""
-    return _fixed(np.asarray(value, dtype))
+    return fixed(np.asarray(value, dtype))
 
 
 @functools.lru_cache(maxsize=256)
 def ones(shape, dtype):
     """An array of ones, not to be written to."""
-    return _fixed(np.ones(shape, dtype))
+    return fixed(np.ones(shape, dtype))
 
 
 @functools.lru_cache(maxsize=256)
 def zeros(shape, dtype):
     """An array of zeros, not to be written to."""
-    return _fixed(np.zeros(shape, dtype))
+    return fixed(np.zeros(shape, dtype))
 
 
 @functools.lru_cache(maxsize=256)
 def row_starts(rows, columns):
     """Where the rows of a matrix begin in its flat form."""
-    return _fixed(np.arange(0, rows * columns, columns))
+    return fixed(np.arange(0, rows * columns, columns))
 
 
-def _fixed(array):
+def fixed(array):
+    """The array, not to be written to."""
     array.flags.writeable = False
     return array

@@ -111,11 +111,11 @@ def finished(out, back, needs, w_shape, data_format, activation):
     ``back(g, needs_x, needs_w)`` gives the gradients of x, channels last, and of w, in any shape.
     """
     backward = FUSED[activation][1]
-    kept = None if activation == "linear" else out
+    kept, dtype = None if activation == "linear" else out, out.dtype
     needs_x, needs_w, needs_bias = needs
 
     def pullback(g):
-        g = np.ascontiguousarray(last(g, data_format))
+        g = np.ascontiguousarray(last(g, data_format), dtype)
         if kept is not None:
             g = backward(g, kept)
         rows = g.reshape(-1, g.shape[-1])
@@ -142,7 +142,7 @@ def finisher(bias, activation):
             along[...] = bias
 
         def finish(part):
-            if bias is not None and bent_in_a_loop(part, bias, activation):
+            if bent_in_a_loop(part, bias, activation):
                 return
             if along is not None:
                 part += along

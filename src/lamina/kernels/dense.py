@@ -6,7 +6,6 @@ precision is computed in float32 and rounded at the end, as the units of a GPU d
 
 import numpy as np
 
-from lamina.kernels import compiling
 from lamina.kernels.activations import FUSED, WIDENING, bent_in_a_loop
 from lamina.kernels.constants import ones
 from lamina.ops._op import kernel
@@ -25,8 +24,7 @@ def dense(xp, needs, x, w, bias, *, activation):
     matrix = x.ndim == 2
     rows = x if matrix else x.reshape(-1, x.shape[-1])
     out = rows.dot(w)  # for matrices the same product as matmul, at half the price of the call
-    large = out.size >= compiling.LEAST and bias is not None
-    if not (large and bent_in_a_loop(out, bias, activation)):
+    if not bent_in_a_loop(out, bias, activation):
         if bias is not None:
             out += bias
         if bent:

@@ -17,8 +17,8 @@ from lamina.kernels import compiling
 from lamina.kernels.windows import blocks, from_the_other_side, part_seen, seen_at, side_by_side
 from lamina.ops._windows import Windows
 
-LEAST_CHANNELS = 8
-"""Channels side by side from which on a loop is quicker, where numba compiles one."""
+LEAST_CHANNELS = {"side by side": 32, "strides apart": 8}
+"""Channels from which on a loop that numba compiles is quicker, by how windows lie."""
 _PIECE = 1 << 19  # numbers of the result that are done together
 
 
@@ -52,8 +52,9 @@ def depthwise_parts(x, w, win, finisher):
 
 
 def _is_compiled(x, w, win) -> bool:
-    """Whether loops are there for such windows, and quick, as they are for a row of channels."""
-    return len(win.size) < 3 and w.shape[-1] >= LEAST_CHANNELS and compiling.serves(x, w)
+    """Whether loops are there for such windows, and quick for so many channels."""
+    least = LEAST_CHANNELS["side by side" if max(win.strides) == 1 else "strides apart"]
+    return len(win.size) < 3 and w.shape[-1] >= least and compiling.serves(x, w)
 
 
 def _in_loops(x, w, win, finisher):
@@ -63,7 +64,7 @@ def _in_loops(x, w, win, finisher):
     row = (1,) * (2 - len(win.size))
     if row:
         axes = np.stack([np.array([1, 1, 1, 0]), axes[:, 0]], axis=1)
-    as_image = lambda a: np.ascontiguousarray(a, x.dtype).reshape(len(a), *row, *a.shape[1:])
+    as_image = lambda a: np.require(a, x.dtype, "CA").reshape(len(a), *row, *a.shape[1:])
     loops, image, kernel = compiling.loops(), as_image(x), np.ascontiguousarray(w)
     kernel = kernel.reshape(-1, w.shape[-1])
     out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)

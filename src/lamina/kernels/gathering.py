@@ -1,8 +1,10 @@
-"""Going over the windows of a batch on NumPy: block by block, or in a loop that numba compiled.
+"""Products of what windows see, and what they give back, on NumPy: by block, or in a compiled loop.
 
 A block is as many samples, or rows of one large image, as copy about ``BLOCK`` numbers of what
 their windows see. These are copied, multiplied and copied again, made anew for the gradient rather
 than kept, and never grow with the image or the batch. How they are laid out is in ``layouts.py``.
+Loops, which numba compiles, do the same in smaller blocks; they take arrays without gaps, and have
+others (channels first, one of several groups) copied whole.
 
 What was measured (AVX2, float32): for the gradient of the image, adding the products of each place
 of the window where it belongs beats products of the padded gradient, which multiply zeros.
@@ -14,7 +16,8 @@ import math
 import numpy as np
 
 from lamina.kernels import compiling
-from lamina.kernels.layouts import Strips, plan
+from lamina.kernels.constants import fixed
+from lamina.kernels.layouts import Copied, Strips, plan, strip
 from lamina.kernels.products import FEWEST_ADDED, as_matrix, piece, product
 from lamina.kernels.windows import blocks, rows_of
 
@@ -37,15 +40,17 @@ def over_windows(x, w, win, out=None, finish=None, other=None):
         w: (*window, channels, filters).
         win: the windows.
         out: (batch, *windows, filters) to be written to, or None.
-        finish: what to do with every part of ``out``, in place, or None.
+        finish: what to do with ``out``, in place, whole or part by part; or None.
         other: (batch, *windows, numbers), or None.
 
     Returns:
         for each place of a window, each channel and each number of ``other``, the sum over windows
         of what they see there times that number; None without ``other``.
     """
-    if _is_compiled(x, w, win, win.size[-1] * x.shape[-1]):
-        return _in_a_loop(x, w, win, out, finish, other)
+    if out is None and other is None:
+        return None
+    if _is_compiled(x, w, win) and _are_copied(x, win):
+        return _over_windows_in_a_loop(x, w, win, out, finish, other)
     layout, found = plan(len(x), win, *w.shape[-2:], BLOCK)
     matrix = None if out is None else as_matrix(w, len(x) * math.prod(win.count))
     shape = None if other is None else (*win.size, x.shape[-1], other.shape[-1])
@@ -61,31 +66,22 @@ def over_windows(x, w, win, out=None, finish=None, other=None):
     return matched
 
 
-def _is_compiled(array, w, win, side_by_side) -> bool:
-    """Whether a loop is there, and quicker where so many numbers are copied side by side."""
-    if len(win.size) != 2 or side_by_side < LEAST_COPIED:
-        return False
-    return compiling.serves(array, w) and compiling.multiplies()
-
-
-def _in_a_loop(x, w, win, out, finish, other):
-    channels, filters = w.shape[-2:]
-    none = np.empty((0, *win.count, 1), x.dtype)
-    others = none if other is None else np.ascontiguousarray(other, x.dtype)
+def _over_windows_in_a_loop(x, w, win, out, finish, other):
+    *size, channels, filters = w.shape
+    high, width, numbers = size[0], size[1] * channels, 1 if other is None else other.shape[-1]
+    none, rows = np.empty((0, *win.count, 1), x.dtype), len(x) * math.prod(win.count)
     layout, found = _table_of_blocks(len(x), win, channels, filters, COMPILED_BLOCK)
-    rows, places = len(x) * math.prod(win.count), math.prod(win.size[:-1])
-    width, numbers = win.size[-1] * channels, others.shape[-1]
     if layout is Strips:
-        over, matched = compiling.loops_of_windows().over_strips, (places, numbers, width)
-        matched_piece = piece(rows, width, numbers, FEWEST_ADDED)
+        over = compiling.loops_of_windows().over_strips
+        matched, long = np.zeros((high, numbers, width), x.dtype), width
     else:
-        over, matched = compiling.loops_of_windows().over_columns, (places * width, numbers)
-        matched_piece = piece(rows, places * width, numbers, FEWEST_ADDED)
-    matched = np.zeros(matched, x.dtype)
+        over = compiling.loops_of_windows().over_columns
+        matched, long = np.zeros((high * width, numbers), x.dtype), high * width
     over(
-        np.ascontiguousarray(x), np.ascontiguousarray(as_matrix(w, rows)), found, _numbers_of(win),
-        piece(rows, places * width, filters, 1), none if out is None else out, others,
-        matched_piece, matched,
+        np.require(x, requirements="CA"), np.ascontiguousarray(as_matrix(w, rows)), found,
+        _numbers_of(win), piece(rows, high * width, filters, 1), none if out is None else out,
+        none if other is None else np.require(other, x.dtype, "CA"),
+        piece(rows, long, numbers, FEWEST_ADDED), matched,
     )  # fmt: skip
     if finish:
         finish(out)
@@ -93,33 +89,40 @@ def _in_a_loop(x, w, win, out, finish, other):
         return None
     if layout is Strips:
         matched = np.swapaxes(matched, 1, 2)
-    return matched.reshape(*win.size, channels, numbers)
+    return matched.reshape(*size, channels, numbers)
+
+
+def _is_compiled(array, w, win) -> bool:
+    """Whether there is a loop for such windows."""
+    return len(win.size) == 2 and compiling.serves(array, w) and compiling.multiplies()
+
+
+def _are_copied(x, win) -> bool:
+    """Whether what windows see is copied at all, and by enough numbers at a time for a loop."""
+    as_they_lie = max(win.size) == max(win.strides) == 1 and win.reach == win.image
+    return win.size[1] * x.shape[-1] >= LEAST_COPIED and not as_they_lie
 
 
 @functools.lru_cache(maxsize=256)
-def _table_of_blocks(samples, win, channels, filters, budget):
-    """The layout, and the blocks as a loop takes them."""
-    layout, found = plan(samples, win, channels, filters, budget)
-    rows = [(a.start, a.stop, b.start, b.stop) for a, b in found]
-    return layout, np.array(rows, np.int64).reshape(-1, 4)
+def _table_of_blocks(samples, win, channels, filters, budget, layout=None):
+    """The layout, and the blocks as a loop takes them, with the rows that are laid for each."""
+    layout, found = plan(samples, win, channels, filters, budget, layout)
+    rows = [(a.start, a.stop, b.start, b.stop, *strip((a, b), win)) for a, b in found]
+    return layout, fixed(np.array(rows, np.int64).reshape(-1, 6))
 
 
 @functools.lru_cache(maxsize=256)
 def _numbers_of(win):
     """Windows as a loop takes them."""
-    return np.array([win.size, win.strides, win.dilation, win.before], np.int64)
+    return fixed(np.array([win.size, win.strides, win.dilation, win.before], np.int64))
 
 
 def laid_back(g, w, win):
     """An image made of what every window of g gives to its places."""
     *_, channels, filters = w.shape
     image = np.zeros((len(g), *win.image, channels), g.dtype)
-    if _is_compiled(g, w, win, LEAST_COPIED):
-        _, found = _table_of_blocks(len(g), win, channels, filters, COMPILED_BLOCK)
-        matrix = np.ascontiguousarray(w.reshape(-1, filters).T)
-        step = piece(len(g) * math.prod(win.count), *matrix.shape, 1)
-        g = np.ascontiguousarray(g)
-        compiling.loops_of_windows().lay_back(g, matrix, found, _numbers_of(win), step, image)
+    if _is_compiled(g, w, win):
+        _laid_back_in_a_loop(g, w, win, image)
         return image
     numbers = max(channels, filters) * math.prod(win.count[1:])
     for samples, rows in blocks(len(g), win, numbers, BLOCK):
@@ -140,6 +143,16 @@ def laid_back(g, w, win):
             ]
             into[:, *where] += laid[:, *taken]
     return image
+
+
+def _laid_back_in_a_loop(g, w, win, image):
+    *_, channels, filters = w.shape
+    rows = len(g) * math.prod(win.count)
+    _, found = _table_of_blocks(len(g), win, channels, filters, COMPILED_BLOCK, Copied)
+    matrix = as_matrix(np.ascontiguousarray(w.reshape(-1, filters).T), rows)
+    step = piece(rows, *matrix.shape, 1)
+    g = np.require(g, requirements="CA")
+    compiling.loops_of_windows().lay_back(g, matrix, found, _numbers_of(win), step, image)
 
 
 @functools.lru_cache(maxsize=256)

@@ -20,13 +20,18 @@ from lamina.kernels.constants import ones, zeros
 
 _WIDE = 512  # columns up to which samples are put side by side
 _BLOCK = 1 << 18  # numbers that are worked on together
+LEAST_COLUMNS = 64
+"""Columns from which on loops that numba compiles serve: with fewer each sums more than is precise.
+"""
 _SHARED = 1 << 20  # numbers from which on threads share the blocks
 
 
 def lanes_of(x, axis):
     """The matrix that x, of floats, is seen as, and the passes over it."""
-    is_last = math.prod(x.shape[axis % x.ndim + 1 :]) == 1
-    return (_CompiledLanes if is_last and compiling.serves(x) else Lanes)(x, axis)
+    lanes = Lanes(x, axis)
+    if lanes.is_last and lanes.shape[1] >= LEAST_COLUMNS and compiling.serves(x):
+        return _CompiledLanes(x, axis)
+    return lanes
 
 
 class Lanes:
@@ -35,6 +40,7 @@ class Lanes:
     Attributes:
         channels: how many there are.
         count: how many numbers each has.
+        is_last: whether the columns are theirs.
         shape: of the matrix.
         blocks: slices of its rows.
     """
@@ -44,8 +50,8 @@ class Lanes:
         self.channels = x.shape[axis]
         self.count = x.size // self.channels
         self._dtype = x.dtype
-        self._last = math.prod(x.shape[axis + 1 :]) == 1
-        if self._last:
+        self.is_last = math.prod(x.shape[axis + 1 :]) == 1
+        if self.is_last:
             self._copies = _side_by_side(self.count, self.channels)
             self.shape = (self.count // self._copies, self._copies * self.channels)
         else:
@@ -62,7 +68,7 @@ class Lanes:
         wide = np.empty((len(vectors), self._copies, self.channels), self._dtype)
         wide[...] = np.array(vectors)[:, None]
         wide = wide.reshape(len(vectors), -1)
-        if self._last:
+        if self.is_last:
             return [wide] * len(self.blocks)
         return [wide[:, block, None] for block in self.blocks]
 
@@ -75,12 +81,12 @@ class Lanes:
         if len(parts) == 1:
             (whole,) = parts
         else:
-            whole = np.add.reduce(parts, 0) if self._last else np.concatenate(parts, 1)
+            whole = np.add.reduce(parts, 0) if self.is_last else np.concatenate(parts, 1)
         return np.add.reduce(whole.reshape(len(whole), self._copies, self.channels), 1)
 
     def sums(self, block, other):
         """Sums of a block along its rows, or columns, and those of its products with another."""
-        if self._last:
+        if self.is_last:
             found = np.empty((2, block.shape[1]), block.dtype)
             ones(len(block), block.dtype).dot(block, out=found[0])
             np.einsum("ij,ij->j", block, other, out=found[1])
@@ -89,6 +95,10 @@ class Lanes:
             np.add.reduce(block, 1, out=found[0])
             np.einsum("ij,ij->i", block, other, out=found[1])
         return found
+
+    def each(self, work):
+        """``work(number, slice)`` for every block; what it returns, in order."""
+        return for_each(self.blocks, self.count * self.channels, work)
 
     # What follows sees numbers by their distance from ``starts``, a vector that was spread, or
     # as they are where that is None.
@@ -115,10 +125,6 @@ class Lanes:
         out += g
         out *= factors
 
-    def each(self, work):
-        """``work(number, slice)`` for every block; what it returns, in order."""
-        return for_each(self.blocks, self.count * self.channels, work)
-
 
 def _from(starts, block):
     return block if starts is None else block - starts
@@ -129,7 +135,7 @@ class _CompiledLanes(Lanes):
 
     def spread(self, *vectors):
         """The vectors as they are, since a loop spreads them itself."""
-        return [[np.ascontiguousarray(v, self._dtype) for v in vectors]] * len(self.blocks)
+        return [[np.require(v, self._dtype, "CA") for v in vectors]] * len(self.blocks)
 
     def matrix(self, array):
         return np.require(array.reshape(self.shape), self._dtype, "CA")

@@ -100,11 +100,9 @@ class Strips:
 
     def __init__(self, block, x, win):
         part = side_by_side(part_seen(block, x, win))
-        first, end = span(block, win)
-        shared = max(0, min(-first, end - win.image[0]))  # zeros that end one and begin another
         k, width = win.size[0], win.size[1] * part.shape[-1]
         self._wanted = block[1].stop - block[1].start
-        self._shape = samples, many, length = len(part), win.count[1], part.shape[1] - shared
+        self._shape = samples, many, length = len(part), win.count[1], strip(block, win)[1]
         to_sample, to_row, to_position, to_channel = part.strides
         strides = to_sample, to_position, to_row, to_channel
         seen = seen_at(part, (samples, many, length, width), strides)
@@ -153,10 +151,19 @@ class Strips:
         return is_high and _SHORT <= win.size[1] * channels <= _WIDE
 
 
+def strip(block, win):
+    """The first row that a block sees of the image, and how many rows of it a strip has: without
+    those of zeros that end one and begin another."""
+    first, end = span(block, win)
+    shared = max(0, min(-first, end - win.image[0]))
+    return first, end - first - shared
+
+
 @functools.lru_cache(maxsize=256)
-def plan(samples, win, channels, filters, budget):
-    """The quickest layout, and blocks in which about ``budget`` numbers are copied or computed."""
-    for layout in (Signal, Strips, Copied):  # of which the last suits all
+def plan(samples, win, channels, filters, budget, only=None):
+    """The quickest layout, or the one asked for, and blocks in which about ``budget`` numbers are
+    copied or computed."""
+    for layout in (only,) if only else (Signal, Strips, Copied):  # of which the last suits all
         numbers = max(layout.numbers(win, channels), filters) * math.prod(win.count[1:])
         found = list(blocks(samples, win, numbers, budget))
         if layout.suits(win, channels, found):

@@ -58,9 +58,10 @@ def adam(rule, work, xp, p, g, state, step, rate):
     m, v = state[:2]
     share_1, share_2, epsilon = _numbers(rule.beta_1, rule.beta_2, rule.epsilon, p.dtype)
     alpha = rate * sqrt(1 - rule.beta_2**step) / (1 - rule.beta_1**step)
-    if not rule.amsgrad and compiling.flat(p, g, m, v):
+    vectors = None if rule.amsgrad else compiling.flat(p, g, m, v)
+    if vectors:
         numbers = map(p.dtype.type, (share_1, share_2, epsilon, alpha))
-        compiling.loops().adam(g, *numbers, p, m, v)
+        compiling.loops().adam(*vectors, *numbers)
         return p, state
     np.subtract(g, m, work)
     np.multiply(work, share_1, work)
