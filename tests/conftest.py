@@ -16,6 +16,7 @@ import _cupy
 import lamina
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.pop("LAMINA_BACKEND", None)
 
 hypothesis.settings.register_profile("lamina", deadline=None, derandomize="CI" in os.environ)

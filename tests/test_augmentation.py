@@ -1,6 +1,5 @@
 """Augmentation: known transforms exactly, ranges, repeatability, and Keras where installed."""
 
-import os
 
 import numpy as np
 import pytest
@@ -337,7 +336,6 @@ KERAS = [
 
 @pytest.mark.parametrize("name, arguments", KERAS)
 def test_what_is_drawn_from_one_number_is_keras(name, arguments):
-    os.environ.setdefault("KERAS_BACKEND", "jax")
     pytest.importorskip("jax")
     keras = pytest.importorskip("keras")
     for mode in ("reflect", "constant"):

@@ -3,7 +3,6 @@
 import copy
 import inspect
 import itertools
-import os
 import pickle
 
 import numpy as np
@@ -88,7 +87,6 @@ def scaler(rule="adam", steps=3, **around):
 
 
 def keras_module():
-    os.environ.setdefault("KERAS_BACKEND", "jax")
     return pytest.importorskip("keras")
 
 

@@ -1,6 +1,5 @@
 """Merging layers, and other layers that take a list of inputs."""
 
-import os
 import warnings
 
 import numpy as np
@@ -101,7 +100,6 @@ def test_dot_may_give_cosines():
 )  # fmt: skip
 def test_merging_is_kerass(name, options, shapes):
     pytest.importorskip("jax")
-    os.environ.setdefault("KERAS_BACKEND", "jax")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = getattr(pytest.importorskip("keras").layers, name)(**options)

@@ -1,6 +1,5 @@
 """Dtype policies: what layers compute in and keep, and that training in half precision works."""
 
-import os
 import pickle
 
 import numpy as np
@@ -32,7 +31,6 @@ def mixed(request, backend):
 
 
 def keras_module():
-    os.environ.setdefault("KERAS_BACKEND", "jax")
     return pytest.importorskip("keras")
 
 

@@ -1,7 +1,6 @@
 """Normalization layers: against NumPy, PyTorch and Keras; what they keep from step to step."""
 
 import copy
-import os
 import warnings
 
 import numpy as np
@@ -23,7 +22,6 @@ def torch_module(name, *args, **kwargs):
 def keras_layers():
     """Keras on JAX: it is the layers that are asked, not what computes them."""
     pytest.importorskip("jax")
-    os.environ.setdefault("KERAS_BACKEND", "jax")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pytest.importorskip("keras").layers

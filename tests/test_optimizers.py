@@ -2,7 +2,6 @@
 
 import inspect
 import itertools
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -298,7 +297,6 @@ AROUND = {
 
 
 def keras_module():
-    os.environ.setdefault("KERAS_BACKEND", "jax")
     return pytest.importorskip("keras")
 
 

@@ -1,6 +1,5 @@
 """Images in other sizes and shapes: against PyTorch and Keras where installed, and NumPy."""
 
-import os
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ RNG = np.random.default_rng(0)
 
 
 def keras():
-    os.environ.setdefault("KERAS_BACKEND", "jax")
     pytest.importorskip("jax")
     return pytest.importorskip("keras")
 
