@@ -61,13 +61,14 @@ def network():
 
 
 def trained(steps=5):
-    """The weights of a network after some steps, in one row."""
+    """The weights of a network after some steps, and outputs, in one row."""
     lamina.utils.set_random_seed(3)
     model = network()
     rng = np.random.default_rng(5)
     for _ in range(steps):
         model.train_on_batch(rng.standard_normal((64, 12, 12, 8)), rng.standard_normal((64, 1)))
-    return np.concatenate([w.ravel() for w in model.get_weights()])
+    outputs = model.predict_on_batch(rng.standard_normal((64, 12, 12, 8)))
+    return np.concatenate([w.ravel() for w in (*model.get_weights(), outputs)])
 
 
 def test_a_network_trains_as_it_does_without(request, monkeypatch, set_workers):

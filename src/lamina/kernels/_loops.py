@@ -159,6 +159,27 @@ def largest(x: READ[4], win: COUNTS[2], out: WRITTEN[4], winners: BYTES[4]):
 
 
 @loop
+def largest_alone(x: READ[4], win: COUNTS[2], out: WRITTEN[4]):
+    """The same without the places, which only gradients ask for."""
+    size, step = win
+    samples, height, width, channels = x.shape
+    _, high, wide, _ = out.shape
+    numbers, best = x.reshape(-1), out.reshape(-1)
+    for n in range(samples):
+        for r in range(high):
+            for c in range(wide):
+                at = ((n * high + r) * wide + c) * channels
+                for place in range(size[0] * size[1]):
+                    row, column = place // size[1], place % size[1]
+                    seen = (n * height + r * step[0] + row) * width + c * step[1] + column
+                    seen *= channels
+                    for j in range(channels):
+                        i, number = np.uint64(at + j), numbers[np.uint64(seen + j)]
+                        wins = (place == 0) | (number > best[i]) | (number != number)
+                        best[i] = number if wins else best[i]  # a choice, which vectors make
+
+
+@loop
 def give_to_winners(g: READ[4], winners: BYTES[4], win: COUNTS[2], adds: bool, out: WRITTEN[4]):
     """Of every window the gradient to the place that won, 0 to the others.
 

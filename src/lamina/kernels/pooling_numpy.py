@@ -32,9 +32,10 @@ def max_pool(xp, needs, x, *, pool_size, strides, padding, data_format):
         return NotImplemented
     places = windows(x.shape, pool_size, strides, padding, data_format)
     x, inside = bordered(np, x, places, -math.inf)
+    in_a_loop = data_format == "channels_last" and _is_compiled(x, places)
     if not needs[0]:
-        return _largest(x, places), None
-    if data_format == "channels_last" and _is_compiled(x, places):
+        return (_in_a_loop(x, places, False)[0] if in_a_loop else _largest(x, places)), None
+    if in_a_loop:
         out, back = _in_a_loop(x, places)
     elif (moving := _two_by_two(places)) is not None:
         out, back = _of_two_by_two(x, *moving)
@@ -108,15 +109,18 @@ def _is_compiled(x, places) -> bool:
     return fits and compiling.serves(x)
 
 
-def _in_a_loop(x, places):
+def _in_a_loop(x, places, needs_back=True):
     """The largest numbers of windows, and the way back; a signal is an image of one row."""
     row = (1,) * (2 - len(places))
     win = [*row, *[w.size for w in places]], [*row, *[w.stride for w in places]]
     win = np.array(win, np.int64)
     image = np.ascontiguousarray(x).reshape(len(x), *row, *x.shape[1:])
     out = np.empty((len(x), *row, *[w.count for w in places], x.shape[-1]), x.dtype)
-    winners = np.empty(out.shape, np.uint8)
-    compiling.loops().largest(image, win, out, winners)
+    winners = np.empty(out.shape if needs_back else 0, np.uint8)
+    if needs_back:
+        compiling.loops().largest(image, win, out, winners)
+    else:
+        compiling.loops().largest_alone(image, win, out)
     shape, whole = image.shape, x.shape
     overlaps = any(w.stride < w.size for w in places)
     all_seen = all(w.stride == w.size and w.count * w.size == whole[w.axis] for w in places)
