@@ -136,8 +136,9 @@ def set_keep_memory(keep: bool) -> None:
 def numba() -> bool:
     """Whether loops that numba compiles do what would be several operations of NumPy's.
 
-    It concerns large arrays alone, and nothing where numba is not installed. Sums are rounded in
-    another order, so numbers differ in their last digits from those without.
+    It concerns large arrays alone, and nothing where numba is not installed. A loop is compiled in
+    up to two seconds when it is first needed, and kept on disk. Sums are rounded in another order,
+    so numbers differ in their last digits from those without.
     """
     return _numba
 

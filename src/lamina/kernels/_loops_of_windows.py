@@ -26,16 +26,16 @@ def _multiply(turns, a, b, adds, out):
     a_step = max(a.shape[1], a.strides[0] // size)
     b_step = max(b.shape[1], b.strides[0] // size)
     step = max(n, out.strides[0] // size)
-    before = a.dtype.type(1 if adds else 0)
+    beta = a.dtype.type(1 if adds else 0)  # times what is in out already
     if size == 4:
         _sgemm(
             _BY_ROWS, how, _AS_IT_LIES, len(out), n, k, 1, a.ctypes.data, a_step, b.ctypes.data,
-            b_step, before, out.ctypes.data, step,
+            b_step, beta, out.ctypes.data, step,
         )  # fmt: skip
     else:
         _dgemm(
             _BY_ROWS, how, _AS_IT_LIES, len(out), n, k, 1, a.ctypes.data, a_step, b.ctypes.data,
-            b_step, before, out.ctypes.data, step,
+            b_step, beta, out.ctypes.data, step,
         )  # fmt: skip
 
 
@@ -65,7 +65,10 @@ def _copy(seen, start, count, out, at):
 
 @helper
 def _copy_run(seen, start, first, end, count, out, at):
-    """The same, but zeros for the numbers before the ``first`` and from the ``end`` on."""
+    """The same, but zeros for the numbers before the ``first`` and from the ``end`` on.
+
+    ``_copy`` is written out: called from here it is no part of the loop, at four times the cost.
+    """
     for j in range(first):
         out[np.uint64(at + j)] = 0
     for j in range(first, end):
