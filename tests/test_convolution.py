@@ -711,3 +711,22 @@ def test_settings_that_make_no_sense_are_refused(make, words):
 def test_arguments_that_do_not_belong_together_are_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (4, 1)])
+@pytest.mark.parametrize(
+    ("function", "kernel"),
+    [
+        (ops.conv, (3, 3, 4, 4)),
+        (ops.conv_transpose, (3, 3, 4, 4)),
+        (ops.depthwise_conv, (3, 3, 4, 1)),
+        (lambda *a: ops.conv_max_pool(*a, pool_size=2), (3, 3, 4, 4)),
+    ],
+)
+def test_a_bias_has_one_number_for_each_filter(function, kernel, shape, backend):
+    x, kernel = backend.asarray(normal(2, 6, 6, 4)), backend.asarray(normal(*kernel))
+    bias = lamina.Tensor(backend.asarray(normal(*shape)), requires_grad=True)
+    with pytest.raises(ValueError, match=r"for each filter, shape \(4,\), got"):
+        function(x, kernel, bias)
+    with pytest.raises(ValueError, match=r"for each filter, shape \(4,\), got"):
+        function(x, kernel, bias.data)

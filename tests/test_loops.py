@@ -166,10 +166,15 @@ def test_numbers_that_are_none_stay(compiled):
     assert np.isnan(out[0, 0, 0])
     assert out[1, 1, 1] == np.inf
     assert out[2, 2, 2] == 0
-    tensor, g = lamina.Tensor(x, requires_grad=True), np.full(x.shape, 2, "float32")
-    g[x < 0] = np.inf
-    ops.relu(tensor).backward(g)
-    np.testing.assert_array_equal(tensor.grad, np.where(x > 0, np.float32(2), np.float32(0)))
+    g, found = np.full(x.shape, 2, "float32"), []
+    g[x < -1] = np.inf
+    for on in (False, True):
+        lamina.config.set_numba(on)
+        tensor = lamina.Tensor(x, requires_grad=True)
+        with np.errstate(invalid="ignore"):
+            ops.relu(tensor).backward(g)
+        found.append(tensor.grad)
+    np.testing.assert_array_equal(*found)
 
 
 @pytest.mark.parametrize("numba", [False, True])
@@ -182,6 +187,16 @@ def test_a_bias_is_one_number_or_one_of_each_unit(numba):
         for size in (32, 128):
             with pytest.raises(ValueError, match="broadcast"):
                 ops.dense(x, w, np.ones(size, "float32"), activation=activation)
+
+
+@pytest.mark.parametrize("numba", [False, True])
+def test_scales_of_another_shape_are_told_or_taken(numba):
+    lamina.config.set_numba(numba)
+    x, gamma = normal(64, 32, 32, 3), normal(3)
+    wanted, *_ = ops.batch_normalization(x, gamma, None)
+    np.testing.assert_allclose(ops.batch_normalization(x, gamma[:, None], None)[0], wanted)
+    with pytest.raises(ValueError, match="reshape"):
+        ops.batch_normalization(x, normal(4), None)
 
 
 @pytest.mark.parametrize("numba", [False, True])
@@ -247,6 +262,15 @@ def test_a_loop_that_does_not_compile_says_what_to_do(compiled):
 
 
 # ---- in a process of its own ---------------------------------------------------------------------
+
+def test_a_switch_is_0_or_1():
+    for said in ("off", "False"):
+        done = subprocess.run(
+            [sys.executable, "-c", "import lamina"], capture_output=True, text=True,
+            env={**os.environ, "LAMINA_NUMBA": said},
+        )  # fmt: skip
+        assert f"LAMINA_NUMBA must be 0 (off) or 1 (on), or not be set, got {said!r}" in done.stderr
+
 
 SMALL_AND_LARGE = """
 import sys, numpy as np, lamina

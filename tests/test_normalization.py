@@ -763,3 +763,11 @@ def test_spectral_normalization_is_trained_and_leaves_zeros(backend, no_sync):
     assert all((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
     zero = layers.SpectralNormalization(layers.Dense(4, kernel_initializer="zeros"))
     np.testing.assert_array_equal(zero(ROWS, training=True).numpy(), np.zeros((300, 4)))
+
+
+def test_images_of_half_precision_are_summed_in_single():
+    """Given to a layer of no policy, which casts nothing."""
+    x = RNG.standard_normal((64, 32, 32, 3)).astype("float16")
+    out = layers.BatchNormalization()(x, training=True).numpy()
+    np.testing.assert_allclose(out.mean((0, 1, 2)), 0, atol=1e-3)
+    np.testing.assert_allclose(out.std((0, 1, 2)), 1, atol=1e-2)

@@ -13,9 +13,23 @@ _policy = None
 _tf32_is_settled = False
 _epsilon = 1e-7
 _workers = None
-_keep_memory = os.environ.get("LAMINA_KEEP_MEMORY", "1") != "0"
-_deterministic = os.environ.get("LAMINA_DETERMINISTIC", "1") != "0"
-_numba = os.environ.get("LAMINA_NUMBA", "1") != "0"
+
+
+def _switch(variable: str) -> bool:
+    """Whether a variable of the environment is 1, as where it is not set, or 0.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    said = os.environ.get(variable) or "1"
+    if said not in ("0", "1"):
+        raise ValueError(f"{variable} must be 0 (off) or 1 (on), or not be set, got {said!r}")
+    return said == "1"
+
+
+_keep_memory = _switch("LAMINA_KEEP_MEMORY")
+_deterministic = _switch("LAMINA_DETERMINISTIC")
+_numba = _switch("LAMINA_NUMBA")
 
 
 def floatx() -> str:

@@ -74,7 +74,21 @@ def machine() -> dict:
         or blas.name(),
         "blas_core": blas.core(),
         "blas_threads": blas.threads(),
+        "loops": _loops(),
     }
+
+
+def _loops() -> str:
+    """Whether numba compiles loops for large arrays of NumPy's, in words."""
+    if importlib.util.find_spec("numba") is None:
+        return 'none: pip install "lamina[numba]" makes large networks faster on the CPU'
+    if not config.numba():
+        return "none: config.numba() is off, as LAMINA_NUMBA=0 has it"
+    try:
+        importlib.import_module("numba")
+    except Exception as error:
+        return f"none: numba does not import ({type(error).__name__}: {error})"
+    return "compiled by numba, for large arrays"
 
 
 def cuda_report() -> dict:
@@ -209,6 +223,7 @@ def text(facts: dict) -> str:
         f"{'BLAS':<18}{machine['blas'] or 'unknown'}"
         + (f", for {core}" if core else "")
         + (f", {threads} threads" if threads else ""),
+        f"{'loops':<18}{machine['loops']}",
         "",
         f"{'CUDA driver':<18}{cuda['driver'] or 'none'}",
     ]

@@ -99,10 +99,10 @@ def relu(z: READ[1], out: WRITTEN[1]):
 
 @loop
 def relu_back(g: READ[1], out: READ[1], d: WRITTEN[1]):
-    """``g`` where the output was above 0, else 0."""
-    zero = g.dtype.type(0)
+    """``g`` where the output was above 0, and 0 times g elsewhere."""
+    zero, one = g.dtype.type(0), g.dtype.type(1)
     for i in range(g.size):
-        d[i] = g[i] if out[i] > zero else zero
+        d[i] = g[i] * (one if out[i] > zero else zero)
 
 
 @loop

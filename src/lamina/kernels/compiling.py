@@ -4,7 +4,7 @@ Every operation of NumPy's is a pass over memory, lets go of the interpreter, an
 another thread has it. A loop of ``_loops.py`` does several in one pass, and the interpreter has no
 part in it, so that threads which share a batch do not wait for each other. What no loop takes, and
 all where numba is missing or ``config.numba()`` is off, NumPy's operations do; finite numbers
-differ by rounding alone. (Gradients that are none may end in other places.)
+differ by rounding alone. (Of a pooling's window with a NaN the gradient goes to the NaN.)
 
 numba is loaded, in a fifth of a second, when the first array of ``LEAST`` numbers comes. A loop is
 compiled when it is first called, in up to two seconds, and kept on disk for other processes.

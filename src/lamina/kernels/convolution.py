@@ -13,7 +13,7 @@ from lamina.kernels.pooling_numpy import max_pool
 from lamina.kernels.windows import from_the_other_side, read_by
 from lamina.ops._axes import frozen
 from lamina.ops._op import kernel
-from lamina.ops.convolution import conv_windows, depthwise_windows, image_windows
+from lamina.ops.convolution import check_bias, conv_windows, depthwise_windows, image_windows
 
 _NEARLY = 1.25  # times as many positions as windows up to which multiplying zeros is cheaper
 
@@ -136,6 +136,7 @@ def finisher(bias, activation):
     forward = FUSED[activation][0]
 
     def finish_of(out):
+        check_bias(bias, out.shape[-1])
         along = bias
         if bias is not None and out.ndim > 3:
             along = np.empty(out.shape[-2:], out.dtype)

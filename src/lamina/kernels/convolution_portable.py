@@ -14,6 +14,7 @@ from lamina.ops._op import kernel
 from lamina.ops.convolution import (
     as_asked,
     channels_last,
+    check_bias,
     conv_windows,
     depthwise_windows,
     image_windows,
@@ -224,6 +225,7 @@ def _on_image(xp, laid, win):
 def _finished(xp, out, back, needs, bias, data_format):
     """A kernel's answer, from sums without a bias and what their gradients are."""
     needs_x, needs_w, needs_bias = needs
+    check_bias(bias, out.shape[-1])
     if bias is not None:
         out = out + bias
 

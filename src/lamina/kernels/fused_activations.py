@@ -14,6 +14,7 @@ from lamina import ops
 from lamina.kernels import convolution_portable, fused_softmax
 from lamina.kernels.launching import TRACED, elementwise, fused, type_of, written
 from lamina.kernels.tracing import derivative
+from lamina.ops.convolution import check_bias
 
 ACTIVATIONS = tuple(
     """celu elu gelu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu log_sigmoid mish relu
@@ -121,6 +122,7 @@ def _convolution(name):
         options = {**options, "data_format": data_format, "activation": "linear"}
         sums, sums_back = portable(xp, (*needs[:2], False), x, w, None, **options)
         channel = sums.ndim - 1 if data_format == "channels_last" else 1
+        check_bias(bias, sums.shape[channel])
         along = tuple(-1 if i == channel else 1 for i in range(sums.ndim))
         done = bent(sums, None if bias is None else xp.reshape(bias, along), activation)
         if done is None:

@@ -28,7 +28,7 @@ def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon, exchange):
     Of a shard of a batch mean, s, n and the sums in dx are the batch's; dgamma and dbeta are its
     own share, which the training loop adds to those of the other shards.
     """
-    if not x.size or x.dtype.char not in _KINDS:
+    if not _serves(x, axis, gamma, beta):
         return portable.batch_normalization(
             xp, needs, x, gamma, beta, axis=axis, epsilon=epsilon, exchange=exchange
         )
@@ -57,6 +57,13 @@ def batch_normalization(xp, needs, x, gamma, beta, *, axis, epsilon, exchange):
         return dx, d_gamma, total if needs[2] else None
 
     return (out, mean, found.variance), pullback
+
+
+def _serves(x, axis, *vectors) -> bool:
+    """Whether x is of floats that NumPy computes in, and every vector, or None, of its channels."""
+    if not x.size or x.dtype.char not in _KINDS:
+        return False
+    return all(vector is None or vector.shape == (x.shape[axis],) for vector in vectors)
 
 
 def _alone(key, value, work):
@@ -184,7 +191,7 @@ class _Shard:
 @kernel("standardize", "numpy")
 def standardize(xp, needs, x, mean, variance, gamma, beta, *, axis, epsilon):
     """``x * factor + shift``: two passes."""
-    if not x.size or x.dtype.char not in _KINDS:
+    if not _serves(x, axis, mean, variance, gamma, beta):
         return portable.standardize(
             xp, needs, x, mean, variance, gamma, beta, axis=axis, epsilon=epsilon
         )

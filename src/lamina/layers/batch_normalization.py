@@ -7,6 +7,7 @@ from lamina import backend, initializers, xp
 from lamina.autograd import Tensor
 from lamina.errors import warn
 from lamina.layers import _passes
+from lamina.layers._casting import widened
 from lamina.layers._scaled import Scaled
 from lamina.ops.normalization import batch_normalization, standardize
 
@@ -122,6 +123,7 @@ class BatchNormalization(Scaled):
 
     def call(self, inputs, training=False):
         options = {"axis": self.axis, "epsilon": self.epsilon}
+        inputs = widened(inputs)  # whose sums would overflow
         if not (training and self.trainable) or not math.prod(inputs.shape):
             mean, variance = self.moving_mean, self.moving_variance
             return standardize(inputs, mean, variance, self.gamma, self.beta, **options)

@@ -264,6 +264,20 @@ def image_windows(x, kernel, strides, padding, output_padding, dilation_rate, da
     )  # fmt: skip
 
 
+def check_bias(bias, filters):
+    """That there is none, or one number for each filter, or a number of Python's for all.
+
+    Raises:
+        ValueError: for another shape.
+    """
+    shape = tuple(getattr(bias, "shape", (filters,)))
+    if shape != (filters,):
+        raise ValueError(
+            f"the bias of a convolution has one number for each filter, shape ({filters},), "
+            f"got {shape}"
+        )
+
+
 def _image(name, x_shape, kernel_shape, data_format):
     """Lengths of the spatial axes and the number of channels."""
     check_format(data_format)
@@ -346,6 +360,7 @@ def _sum(terms):
 
 def _finished(xp, out, bias, data_format):
     """A sum of products with its bias, in the format asked for."""
+    check_bias(bias, out.shape[-1])
     return as_asked(xp, out if bias is None else out + bias, data_format)
 
 
