@@ -19,6 +19,7 @@ import importlib
 import importlib.util
 import inspect
 import os
+import sys
 import threading
 import warnings
 
@@ -37,13 +38,25 @@ _OPTIONS = {"nogil": True, "error_model": "numpy"}  # a division by zero is no e
 _lock = threading.Lock()
 
 
-def serves(array, *others) -> bool:
-    """Whether loops are there, and for these arrays: many floats, the others' of the same dtype."""
-    if array.size < LEAST or array.dtype.char not in _FLOATS or not config.numba():
+def serves(array, *others, once_loaded=None) -> bool:
+    """Whether loops are there, and for these arrays: many floats, the others' of the same dtype.
+
+    Args:
+        once_loaded: numbers that are enough once numba is there for other arrays. Only for loops
+            that give NumPy's numbers to the last bit, lest results depend on what was done before.
+    """
+    if array.size < LEAST and (once_loaded is None or array.size < once_loaded or not _loaded()):
         return False
-    alike = all(other.dtype == array.dtype for other in others)
-    tidy = all(a.dtype.isnative and a.flags.aligned for a in (array, *others))
-    return alike and tidy and _numba() is not None
+    if array.dtype.char not in _FLOATS or not config.numba():
+        return False
+    for one in (array, *others):
+        if one.dtype != array.dtype or not (one.dtype.isnative and one.flags.aligned):
+            return False
+    return _numba() is not None
+
+
+def _loaded() -> bool:
+    return "lamina.kernels._loops" in sys.modules
 
 
 def flat(*arrays):

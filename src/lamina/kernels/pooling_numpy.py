@@ -9,11 +9,13 @@ bools beat masks as numbers, ``copyto(where=)`` costs ten times a multiplication
 through blocks of samples that fit a cache gains nothing.
 """
 
+import functools
 import math
 
 import numpy as np
 
 from lamina.kernels import compiling
+from lamina.kernels.constants import fixed
 from lamina.kernels.pooling import adaptive, bordered, shares
 from lamina.ops._op import kernel
 from lamina.ops._pool_windows import windows
@@ -22,6 +24,7 @@ CHANNELS = 16
 """A multiple of so many side by side is what a loop is quicker for, where numba compiles one: a
 third of the time for 16, a quarter for 64; a rest, which fills no vector, costs more than it all.
 """
+_FEW = 4096  # numbers from which on, once numba is loaded, a loop is quicker than NumPy
 _LONG = 512  # bytes of a row from which on NumPy's own loops are as quick as moving it whole
 
 
@@ -32,9 +35,9 @@ def max_pool(xp, needs, x, *, pool_size, strides, padding, data_format):
         return NotImplemented
     places = windows(x.shape, pool_size, strides, padding, data_format)
     x, inside = bordered(np, x, places, -math.inf)
-    in_a_loop = data_format == "channels_last" and _is_compiled(x, places)
+    in_a_loop = data_format == "channels_last" and _is_compiled(x, places, needs[0])
     if not needs[0]:
-        return (_in_a_loop(x, places, False)[0] if in_a_loop else _largest(x, places)), None
+        return (_largest_in_a_loop if in_a_loop else _largest)(x, places), None
     if in_a_loop:
         out, back = _in_a_loop(x, places)
     elif (moving := _two_by_two(places)) is not None:
@@ -102,25 +105,39 @@ def average_pool(xp, needs, x, *, pool_size, strides, padding, data_format):
 adaptive_max_pool = kernel("adaptive_max_pool", "numpy")(adaptive(max_pool))
 
 
-def _is_compiled(x, places) -> bool:
+def _is_compiled(x, places, needs_back) -> bool:
     """Whether a loop is there for such windows and channels, and numbers their places in bytes."""
-    many = math.prod(w.size for w in places)
-    fits = len(places) < 3 and many < 256 and x.shape[-1] % CHANNELS == 0
-    return fits and compiling.serves(x)
+    if not compiling.serves(x, once_loaded=None if needs_back else _FEW):
+        return False
+    many = math.prod([w.size for w in places])
+    return x.shape[-1] % CHANNELS == 0 and len(places) < 3 and many < 256
 
 
-def _in_a_loop(x, places, needs_back=True):
-    """The largest numbers of windows, and the way back; a signal is an image of one row."""
+@functools.lru_cache(maxsize=256)
+def _as_of_an_image(places):
+    """Windows as a loop takes them, and the axis of one row that makes an image of a signal."""
     row = (1,) * (2 - len(places))
-    win = [*row, *[w.size for w in places]], [*row, *[w.stride for w in places]]
-    win = np.array(win, np.int64)
+    sizes, strides = [w.size for w in places], [w.stride for w in places]
+    return fixed(np.array([[*row, *sizes], [*row, *strides]], np.int64)), row
+
+
+def _largest_in_a_loop(x, places):
+    """The largest number of every window."""
+    win, row = _as_of_an_image(places)
+    image = np.ascontiguousarray(x)
+    out = np.empty((len(x), *[w.count for w in places], x.shape[-1]), x.dtype)
+    as_image = lambda a: a.reshape(len(a), *row, *a.shape[1:]) if row else a
+    compiling.loops().largest_alone(as_image(image), win, as_image(out))
+    return out
+
+
+def _in_a_loop(x, places):
+    """The largest number of every window, and the way back; a signal is an image of one row."""
+    win, row = _as_of_an_image(places)
     image = np.ascontiguousarray(x).reshape(len(x), *row, *x.shape[1:])
     out = np.empty((len(x), *row, *[w.count for w in places], x.shape[-1]), x.dtype)
-    winners = np.empty(out.shape if needs_back else 0, np.uint8)
-    if needs_back:
-        compiling.loops().largest(image, win, out, winners)
-    else:
-        compiling.loops().largest_alone(image, win, out)
+    winners = np.empty(out.shape, np.uint8)
+    compiling.loops().largest(image, win, out, winners)
     shape, whole = image.shape, x.shape
     overlaps = any(w.stride < w.size for w in places)
     all_seen = all(w.stride == w.size and w.count * w.size == whole[w.axis] for w in places)

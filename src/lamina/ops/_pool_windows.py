@@ -20,13 +20,17 @@ class Window(NamedTuple):
 
     def tap(self, j: int) -> tuple:
         """The key of element ``j`` of every window, in the array with its padding."""
-        last = j + (self.count - 1) * self.stride
-        return (*(slice(None),) * self.axis, slice(j, last + 1, self.stride), ...)
+        return _tap(self.axis, j, j + (self.count - 1) * self.stride + 1, self.stride)
 
     def shares(self) -> list[float]:
         """One divided by how many elements of every window are no padding."""
         starts = [i * self.stride - self.before for i in range(self.count)]
         return [1.0 / (min(a + self.size, self.length) - max(a, 0)) for a in starts]
+
+
+@functools.lru_cache(maxsize=1024)
+def _tap(axis, start, stop, step):
+    return (*(slice(None),) * axis, slice(start, stop, step), ...)
 
 
 def windows(shape, pool_size, strides, padding, data_format) -> tuple[Window, ...]:
