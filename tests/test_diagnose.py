@@ -1,6 +1,7 @@
 """The diagnosis names each way CuPy can fail, and the line that mends it, without a GPU."""
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import types
 
 import pytest
 
+import lamina
 from lamina.backend import _nvidia, diagnose
 
 SMI_TABLE = """\
@@ -228,3 +230,17 @@ def test_the_command_prints_words_and_json():
     facts = json.loads(printed.stdout)
     assert facts["packages"]["python"] == ".".join(map(str, sys.version_info[:3]))
     assert facts["auto"] in ("numpy", "cupy")
+
+
+@pytest.mark.parametrize(
+    ("is_there", "on", "told"),
+    [(True, True, "by numba"), (True, False, "off"), (False, True, "pip install")],
+)
+def test_whether_loops_are_compiled_is_told(monkeypatch, is_there, on, told):
+    found = importlib.util.find_spec
+    seen = lambda name: (object() if is_there else None) if name == "numba" else found(name)
+    monkeypatch.setattr(importlib.util, "find_spec", seen)
+    lamina.config.set_numba(on)
+    facts = diagnose.report()
+    assert told in facts["machine"]["loops"]
+    assert facts["machine"]["loops"] in diagnose.text(facts)

@@ -107,7 +107,7 @@ GPU_BARS = tuple(
     )
     for tf32 in ("", " tf32")
 )  # fmt: skip
-# What a work does besides matrix products, which is what keeps it from their limit.
+# What a work does besides matrix products, which is what keeps it from their limit on NumPy alone.
 HELD = {
     "cnn": "a first layer of one channel (products 9 long run at half the rate), pooling, and "
     "threads that wait for the interpreter",

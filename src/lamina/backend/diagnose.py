@@ -79,15 +79,11 @@ def machine() -> dict:
 
 
 def _loops() -> str:
-    """Whether numba compiles loops for large arrays of NumPy's, in words."""
+    """Whether numba, which is not loaded for it, compiles loops for large arrays, in words."""
     if importlib.util.find_spec("numba") is None:
         return 'none: pip install "lamina[numba]" makes large networks faster on the CPU'
     if not config.numba():
         return "none: config.numba() is off, as LAMINA_NUMBA=0 has it"
-    try:
-        importlib.import_module("numba")
-    except Exception as error:
-        return f"none: numba does not import ({type(error).__name__}: {error})"
     return "compiled by numba, for large arrays"
 
 
