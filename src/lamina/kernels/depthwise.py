@@ -14,7 +14,14 @@ import math
 import numpy as np
 
 from lamina.kernels import compiling
-from lamina.kernels.windows import blocks, from_the_other_side, part_seen, seen_at, side_by_side
+from lamina.kernels.windows import (
+    as_image,
+    blocks,
+    from_the_other_side,
+    part_seen,
+    seen_at,
+    side_by_side,
+)
 from lamina.ops._windows import Windows
 
 LEAST_CHANNELS = {"side by side": 32, "strides apart": 8}
@@ -58,24 +65,22 @@ def _is_compiled(x, w, win) -> bool:
 
 
 def _in_loops(x, w, win, finisher):
-    """The sums and what gives the gradients, by loops that numba compiled; a signal is an image of
-    one row."""
-    axes = np.array([win.size, win.strides, win.dilation, win.before], np.int64)
-    row = (1,) * (2 - len(win.size))
-    if row:
-        axes = np.stack([np.array([1, 1, 1, 0]), axes[:, 0]], axis=1)
-    as_image = lambda a: np.require(a, x.dtype, "CA").reshape(len(a), *row, *a.shape[1:])
-    loops, image, kernel = compiling.loops(), as_image(x), np.ascontiguousarray(w)
-    kernel = kernel.reshape(-1, w.shape[-1])
+    """The sums and what gives the gradients, by loops that numba compiled."""
+    loops, axes = compiling.loops(), [win.size, win.strides, win.dilation, win.before]
+    if len(win.size) == 1:  # a signal is an image of one row
+        axes = [(of_row, *along) for of_row, along in zip((1, 1, 1, 0), axes)]
+    axes = np.array(axes, np.int64)
+    tidy = lambda array: as_image(np.require(array, x.dtype, "CA"))
+    image, kernel = tidy(x), np.ascontiguousarray(w).reshape(-1, w.shape[-1])
     out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
     loops.depthwise(image, kernel, axes, as_image(out))
     if finisher:
         finisher(out)(out)
 
     def gradients(g, needs_x, needs_w):
-        dx = np.zeros(image.shape if needs_x else (0, 1, 1, 1), g.dtype)
-        dw = np.zeros(kernel.shape if needs_w else (0, 1), g.dtype)
-        loops.depthwise_back(as_image(g), image, kernel, axes, needs_x, needs_w, dx, dw)
+        dx = np.zeros(image.shape if needs_x else (0, 1, 1, 1), x.dtype)
+        dw = np.zeros(kernel.shape if needs_w else (0, 1), x.dtype)
+        loops.depthwise_back(tidy(g), image, kernel, axes, needs_x, needs_w, dx, dw)
         return dx.reshape(x.shape) if needs_x else None, dw.reshape(w.shape) if needs_w else None
 
     return out, gradients

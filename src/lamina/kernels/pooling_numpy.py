@@ -17,6 +17,7 @@ import numpy as np
 from lamina.kernels import compiling
 from lamina.kernels.constants import fixed
 from lamina.kernels.pooling import adaptive, bordered, shares
+from lamina.kernels.windows import as_image
 from lamina.ops._op import kernel
 from lamina.ops._pool_windows import windows
 
@@ -114,41 +115,38 @@ def _is_compiled(x, places, needs_back) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _as_of_an_image(places):
-    """Windows as a loop takes them, and the axis of one row that makes an image of a signal."""
-    row = (1,) * (2 - len(places))
+def _numbers_of(places):
+    """Windows as a loop takes them, those of a signal as of an image of one row."""
+    row = [1] * (2 - len(places))
     sizes, strides = [w.size for w in places], [w.stride for w in places]
-    return fixed(np.array([[*row, *sizes], [*row, *strides]], np.int64)), row
+    return fixed(np.array([[*row, *sizes], [*row, *strides]], np.int64))
 
 
 def _largest_in_a_loop(x, places):
     """The largest number of every window."""
-    win, row = _as_of_an_image(places)
-    image = np.ascontiguousarray(x)
     out = np.empty((len(x), *[w.count for w in places], x.shape[-1]), x.dtype)
-    as_image = lambda a: a.reshape(len(a), *row, *a.shape[1:]) if row else a
-    compiling.loops().largest_alone(as_image(image), win, as_image(out))
+    image = as_image(np.ascontiguousarray(x))
+    compiling.loops().largest_alone(image, _numbers_of(places), as_image(out))
     return out
 
 
 def _in_a_loop(x, places):
-    """The largest number of every window, and the way back; a signal is an image of one row."""
-    win, row = _as_of_an_image(places)
-    image = np.ascontiguousarray(x).reshape(len(x), *row, *x.shape[1:])
-    out = np.empty((len(x), *row, *[w.count for w in places], x.shape[-1]), x.dtype)
-    winners = np.empty(out.shape, np.uint8)
-    compiling.loops().largest(image, win, out, winners)
-    shape, whole = image.shape, x.shape
+    """The largest number of every window, and the way back."""
+    out = np.empty((len(x), *[w.count for w in places], x.shape[-1]), x.dtype)
+    winners, win = np.empty(as_image(out).shape, np.uint8), _numbers_of(places)
+    image = as_image(np.ascontiguousarray(x))
+    compiling.loops().largest(image, win, as_image(out), winners)
+    shape, dtype = x.shape, x.dtype
     overlaps = any(w.stride < w.size for w in places)
-    all_seen = all(w.stride == w.size and w.count * w.size == whole[w.axis] for w in places)
+    all_seen = all(w.stride == w.size and w.count * w.size == shape[w.axis] for w in places)
 
     def back(g):
-        d = np.empty(shape, out.dtype) if all_seen else np.zeros(shape, out.dtype)
-        g = np.require(g, out.dtype, "CA").reshape(out.shape)
-        compiling.loops().give_to_winners(g, winners, win, overlaps, d)
-        return d.reshape(whole)
+        d = np.empty(shape, dtype) if all_seen else np.zeros(shape, dtype)
+        g = as_image(np.require(g, dtype, "CA"))
+        compiling.loops().give_to_winners(g, winners, win, overlaps, as_image(d))
+        return d
 
-    return out.reshape(len(x), *out.shape[1 + len(row) :]), back
+    return out, back
 
 
 def _around(x, w):

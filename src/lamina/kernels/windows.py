@@ -66,6 +66,11 @@ def side_by_side(x):
     return x.copy(order="C")
 
 
+def as_image(array):
+    """A signal (batch, positions, channels), contiguous, as an image of one row; an image as is."""
+    return array if array.ndim > 3 else array.reshape(len(array), 1, *array.shape[1:])
+
+
 @functools.lru_cache(maxsize=256)
 def _on_image(win) -> bool:
     """Whether no window reaches over the edges of the image, but for the first axis."""
