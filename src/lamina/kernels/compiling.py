@@ -18,7 +18,6 @@ import functools
 import importlib
 import importlib.util
 import inspect
-import os
 import sys
 import threading
 import warnings
@@ -150,16 +149,6 @@ class loop:
 def helper(function):
     """Compile a function that loops call, as part of each, for whatever they call it with."""
     return _numba().njit(**_OPTIONS)(function)
-
-
-def _after_fork() -> None:
-    """A thread that was compiling is not there in the child."""
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 # ---- products ------------------------------------------------------------------------------------
