@@ -127,10 +127,10 @@ def largest(x: READ[4], win: COUNTS[2], out: WRITTEN[4], winners: BYTES[4]):
 
     Args:
         x: (samples, height, width, channels).
-        win: rows (size, strides), each along the height and the width.
+        win: rows (size, strides, and what poolings have not), each along the height and the width.
         out, winners: (samples, windows along the height, and the width, channels).
     """
-    size, step = win
+    size, step = win[0], win[1]
     samples, height, width, channels = x.shape
     _, high, wide, _ = out.shape
     numbers, best, winner = x.reshape(-1), out.reshape(-1), winners.reshape(-1)
@@ -161,7 +161,7 @@ def largest(x: READ[4], win: COUNTS[2], out: WRITTEN[4], winners: BYTES[4]):
 @loop
 def largest_alone(x: READ[4], win: COUNTS[2], out: WRITTEN[4]):
     """The same without the places, which only gradients ask for."""
-    size, step = win
+    size, step = win[0], win[1]
     samples, height, width, channels = x.shape
     _, high, wide, _ = out.shape
     numbers, best = x.reshape(-1), out.reshape(-1)
@@ -188,7 +188,7 @@ def give_to_winners(g: READ[4], winners: BYTES[4], win: COUNTS[2], adds: bool, o
         adds: whether what is in ``out`` stays, as it must where windows overlap.
         out: (samples, height, width, channels).
     """
-    size, step = win
+    size, step = win[0], win[1]
     samples, high, wide, channels = g.shape
     _, height, width, _ = out.shape
     given, winner, numbers = g.reshape(-1), winners.reshape(-1), out.reshape(-1)
@@ -214,6 +214,16 @@ def give_to_winners(g: READ[4], winners: BYTES[4], win: COUNTS[2], adds: bool, o
 # ---- convolutions, channel by channel ------------------------------------------------------------
 
 
+@helper
+def _position(win, r, c, place, height, width):
+    """Where on the image window (r, c) has a place, counted row by row; -1 off the image."""
+    row = r * win[1, 0] + (place // win[0, 1]) * win[2, 0] - win[3, 0]
+    column = c * win[1, 1] + (place % win[0, 1]) * win[2, 1] - win[3, 1]
+    if row < 0 or row >= height or column < 0 or column >= width:
+        return -1
+    return row * width + column
+
+
 @loop
 def depthwise(x: READ[4], w: READ[2], win: COUNTS[2], out: WRITTEN[4]):
     """``out[window] = sum over places of x[seen] * w[place]``, each channel by itself.
@@ -224,7 +234,7 @@ def depthwise(x: READ[4], w: READ[2], win: COUNTS[2], out: WRITTEN[4]):
         win: rows (size, strides, dilation, zeros before), each along the height and the width.
         out: (samples, windows along the height, and the width, channels).
     """
-    size, step, apart, before = win
+    places = win[0, 0] * win[0, 1]
     samples, height, width, channels = x.shape
     _, high, wide, _ = out.shape
     numbers, kernel, sums = x.reshape(-1), w.reshape(-1), out.reshape(-1)
@@ -233,11 +243,10 @@ def depthwise(x: READ[4], w: READ[2], win: COUNTS[2], out: WRITTEN[4]):
         for r in range(high):
             for c in range(wide):
                 at = ((n * high + r) * wide + c) * channels
-                for place in range(size[0] * size[1]):
-                    row = r * step[0] + (place // size[1]) * apart[0] - before[0]
-                    column = c * step[1] + (place % size[1]) * apart[1] - before[1]
-                    if 0 <= row < height and 0 <= column < width:
-                        seen = ((n * height + row) * width + column) * channels
+                for place in range(places):
+                    position = _position(win, r, c, place, height, width)
+                    if position >= 0:
+                        seen = (n * height * width + position) * channels
                         own = place * channels
                         for j in range(channels):
                             sums[np.uint64(at + j)] += (
@@ -254,7 +263,7 @@ def depthwise_back(
 
     The sums over a row of windows are added to ``dw`` as one, which costs fewer digits.
     """
-    size, step, apart, before = win
+    places = win[0, 0] * win[0, 1]
     samples, high, wide, channels = g.shape
     _, height, width, _ = x.shape
     given, numbers, kernel = g.reshape(-1), x.reshape(-1), w.reshape(-1)
@@ -265,11 +274,10 @@ def depthwise_back(
             sums[:] = 0
             for c in range(wide):
                 at = ((n * high + r) * wide + c) * channels
-                for place in range(size[0] * size[1]):
-                    row = r * step[0] + (place // size[1]) * apart[0] - before[0]
-                    column = c * step[1] + (place % size[1]) * apart[1] - before[1]
-                    if 0 <= row < height and 0 <= column < width:
-                        seen = ((n * height + row) * width + column) * channels
+                for place in range(places):
+                    position = _position(win, r, c, place, height, width)
+                    if position >= 0:
+                        seen = (n * height * width + position) * channels
                         own = place * channels
                         if needs_x:
                             for j in range(channels):

@@ -217,18 +217,19 @@ def over_strips(
     along = np.empty((longest if len(other) else 0, other.shape[3]), x.dtype)
     for first, end, top, bottom, from_row, length in blocks:
         size = _lay_strips(x, first, end, from_row, length, many, before[1], k, signal)
+        places = _places(first, end, top, bottom, length, max(out.shape[1], other.shape[1]), many)
         if len(out):
             turns = -(-size // k[0])
             for turn in range(k[0]):
                 seen, into = _every(signal[turn:], k[0], turns), sums[turn:]
                 into = as_strided(into, (turns, filters), (k[0] * into.strides[0], into.strides[1]))
                 _multiply_in_pieces(seen, w, piece, into)
-            _stand_up(sums, length, first, end, top, bottom, out)
+            _stand_up(sums, places, out)
         if len(other):
-            _lie_down(other, first, end, top, bottom, length, along)
-            for place in range(k[0]):
-                seen = signal[place : place + size]
-                _match_in_pieces(along[:size], seen, matched_piece, matched[place])
+            _lie_down(other, places, along)
+            for row in range(k[0]):
+                seen = signal[row : row + size]
+                _match_in_pieces(along[:size], seen, matched_piece, matched[row])
 
 
 @helper
@@ -263,27 +264,32 @@ def _every(signal, k, turns):
 
 
 @helper
-def _stand_up(sums, length, first, end, top, bottom, out):
-    """Sums that lie column after column, put where they belong; those not wanted are left out."""
-    _, high, wide, filters = out.shape
-    flat, into, column = sums.reshape(-1), out.reshape(-1), 0
+def _places(first, end, top, bottom, length, high, wide):
+    """Which window, of those of all samples, each row of a block's strips is; -1 if not wanted."""
+    found, column = np.full((end - first) * wide * length, -1), 0
     for n in range(first, end):
         for c in range(wide):
             for r in range(top, bottom):
-                at = ((n * high + r) * wide + c) * filters
-                _copy(flat, (column + r - top) * filters, filters, into, at)
+                found[column + r - top] = (n * high + r) * wide + c
             column += length
+    return found
 
 
 @helper
-def _lie_down(other, first, end, top, bottom, length, along):
-    """The other way: column after column, and zeros where a window is not wanted."""
-    _, high, wide, filters = other.shape
-    flat, into, column = other.reshape(-1), along.reshape(-1), 0
-    for n in range(first, end):
-        for c in range(wide):
-            for r in range(top, bottom):
-                at = ((n * high + r) * wide + c) * filters
-                _copy(flat, at, filters, into, (column + r - top) * filters)
-            along[column + bottom - top : column + length] = 0
-            column += length
+def _stand_up(sums, places, out):
+    """Sums that lie strip after strip, put where they belong."""
+    flat, into, filters = sums.reshape(-1), out.reshape(-1), out.shape[3]
+    for i in range(places.size):
+        if places[i] >= 0:
+            _copy(flat, i * filters, filters, into, places[i] * filters)
+
+
+@helper
+def _lie_down(other, places, along):
+    """The other way: strip after strip, and zeros where a window is not wanted."""
+    flat, into, filters = other.reshape(-1), along.reshape(-1), other.shape[3]
+    for i in range(places.size):
+        if places[i] >= 0:
+            _copy(flat, places[i] * filters, filters, into, i * filters)
+        else:
+            along[i] = 0

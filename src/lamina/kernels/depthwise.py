@@ -21,6 +21,7 @@ from lamina.kernels.windows import (
     part_seen,
     seen_at,
     side_by_side,
+    table_of,
 )
 from lamina.ops._windows import Windows
 
@@ -66,10 +67,7 @@ def _is_compiled(x, w, win) -> bool:
 
 def _in_loops(x, w, win, finisher):
     """The sums and what gives the gradients, by loops that numba compiled."""
-    loops, axes = compiling.loops(), [win.size, win.strides, win.dilation, win.before]
-    if len(win.size) == 1:  # a signal is an image of one row
-        axes = [(of_row, *along) for of_row, along in zip((1, 1, 1, 0), axes)]
-    axes = np.array(axes, np.int64)
+    loops, axes = compiling.loops(), table_of(win.size, win.strides, win.dilation, win.before)
     tidy = lambda array: as_image(np.require(array, x.dtype, "CA"))
     image, kernel = tidy(x), np.ascontiguousarray(w).reshape(-1, w.shape[-1])
     out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)

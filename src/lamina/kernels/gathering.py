@@ -19,7 +19,7 @@ from lamina.kernels import compiling
 from lamina.kernels.constants import fixed
 from lamina.kernels.layouts import Copied, Strips, plan, strip
 from lamina.kernels.products import FEWEST_ADDED, as_matrix, piece, product
-from lamina.kernels.windows import blocks, rows_of
+from lamina.kernels.windows import blocks, rows_of, table_of
 
 BLOCK = 1 << 20
 """Numbers that a block copies, or computes. A quarter of it, which caches hold, is 5 to 10 % faster
@@ -79,7 +79,8 @@ def _over_windows_in_a_loop(x, w, win, out, finish, other):
         matched, long = np.zeros((high * width, numbers), x.dtype), high * width
     over(
         np.require(x, requirements="CA"), np.ascontiguousarray(as_matrix(w, rows)), found,
-        _numbers_of(win), piece(rows, high * width, filters, 1), none if out is None else out,
+        table_of(win.size, win.strides, win.dilation, win.before),
+        piece(rows, high * width, filters, 1), none if out is None else out,
         none if other is None else np.require(other, x.dtype, "CA"),
         piece(rows, long, numbers, FEWEST_ADDED), matched,
     )  # fmt: skip
@@ -109,12 +110,6 @@ def _table_of_blocks(samples, win, channels, filters, budget, layout=None):
     layout, found = plan(samples, win, channels, filters, budget, layout)
     rows = [(a.start, a.stop, b.start, b.stop, *strip((a, b), win)) for a, b in found]
     return layout, fixed(np.array(rows, np.int64).reshape(-1, 6))
-
-
-@functools.lru_cache(maxsize=256)
-def _numbers_of(win):
-    """Windows as a loop takes them."""
-    return fixed(np.array([win.size, win.strides, win.dilation, win.before], np.int64))
 
 
 def laid_back(g, w, win):
@@ -152,7 +147,8 @@ def _laid_back_in_a_loop(g, w, win, image):
     matrix = as_matrix(np.ascontiguousarray(w.reshape(-1, filters).T), rows)
     step = piece(rows, *matrix.shape, 1)
     g = np.require(g, requirements="CA")
-    compiling.loops_of_windows().lay_back(g, matrix, found, _numbers_of(win), step, image)
+    table = table_of(win.size, win.strides, win.dilation, win.before)
+    compiling.loops_of_windows().lay_back(g, matrix, found, table, step, image)
 
 
 @functools.lru_cache(maxsize=256)

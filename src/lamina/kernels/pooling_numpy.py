@@ -9,15 +9,13 @@ bools beat masks as numbers, ``copyto(where=)`` costs ten times a multiplication
 through blocks of samples that fit a cache gains nothing.
 """
 
-import functools
 import math
 
 import numpy as np
 
 from lamina.kernels import compiling
-from lamina.kernels.constants import fixed
 from lamina.kernels.pooling import adaptive, bordered, shares
-from lamina.kernels.windows import as_image
+from lamina.kernels.windows import as_image, table_of
 from lamina.ops._op import kernel
 from lamina.ops._pool_windows import windows
 
@@ -114,26 +112,24 @@ def _is_compiled(x, places, needs_back) -> bool:
     return x.shape[-1] % CHANNELS == 0 and len(places) < 3 and many < 256
 
 
-@functools.lru_cache(maxsize=256)
-def _numbers_of(places):
-    """Windows as a loop takes them, those of a signal as of an image of one row."""
-    row = [1] * (2 - len(places))
-    sizes, strides = [w.size for w in places], [w.stride for w in places]
-    return fixed(np.array([[*row, *sizes], [*row, *strides]], np.int64))
+def _table_of(places):
+    """Windows as a loop takes them."""
+    sizes, strides = tuple([w.size for w in places]), tuple([w.stride for w in places])
+    return table_of(sizes, strides, (1,) * len(places), (0,) * len(places))
 
 
 def _largest_in_a_loop(x, places):
     """The largest number of every window."""
     out = np.empty((len(x), *[w.count for w in places], x.shape[-1]), x.dtype)
     image = as_image(np.ascontiguousarray(x))
-    compiling.loops().largest_alone(image, _numbers_of(places), as_image(out))
+    compiling.loops().largest_alone(image, _table_of(places), as_image(out))
     return out
 
 
 def _in_a_loop(x, places):
     """The largest number of every window, and the way back."""
     out = np.empty((len(x), *[w.count for w in places], x.shape[-1]), x.dtype)
-    winners, win = np.empty(as_image(out).shape, np.uint8), _numbers_of(places)
+    winners, win = np.empty(as_image(out).shape, np.uint8), _table_of(places)
     image = as_image(np.ascontiguousarray(x))
     compiling.loops().largest(image, win, as_image(out), winners)
     shape, dtype = x.shape, x.dtype

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from lamina.kernels.constants import fixed
 from lamina.ops._pool_windows import windows as pool_windows
 from lamina.ops._windows import Windows
 
@@ -69,6 +70,16 @@ def side_by_side(x):
 def as_image(array):
     """A signal (batch, positions, channels), contiguous, as an image of one row; an image as is."""
     return array if array.ndim > 3 else array.reshape(len(array), 1, *array.shape[1:])
+
+
+@functools.lru_cache(maxsize=256)
+def table_of(size, strides, dilation, before):
+    """Windows as loops take them: a row for each of these, those of a signal as of an image of one
+    row."""
+    rows = [size, strides, dilation, before]
+    if len(size) == 1:
+        rows = [(of_row, *along) for of_row, along in zip((1, 1, 1, 0), rows)]
+    return fixed(np.array(rows, np.int64))
 
 
 @functools.lru_cache(maxsize=256)
