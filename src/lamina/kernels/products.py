@@ -20,7 +20,7 @@ import math
 import numpy as np
 
 from lamina.backend import blas
-from lamina.backend.memory import LINE, empty_on_a_line
+from lamina.backend.memory import on_a_line
 
 _MANY = 256  # rows, in all, from which on it pays to put the other matrix where it should begin
 _STEP = 8  # rows that the code takes at a time
@@ -33,7 +33,7 @@ def product(tall, matrix, out):
     if not each:
         np.matmul(tall, matrix, out=out)
         return
-    matrix = _on_a_line(matrix)
+    matrix = on_a_line(matrix)
     np.matmul(_cut(tall, each), matrix, out=_cut(out, each))
     rest = tall.shape[-2] % each
     if rest:
@@ -113,13 +113,4 @@ def as_matrix(w, rows):
     """A kernel, whose last axis is that of filters, as the second matrix of products of so many
     rows."""
     shape = math.prod(w.shape[:-1]), w.shape[-1]
-    return (_on_a_line(w) if _pays(rows, *shape) else w).reshape(shape)
-
-
-def _on_a_line(matrix):
-    """The same numbers, in memory that begins where a line of the cache does."""
-    if matrix.flags.c_contiguous and matrix.ctypes.data % LINE == 0:
-        return matrix
-    copy = empty_on_a_line(matrix.shape, matrix.dtype)
-    copy[...] = matrix
-    return copy
+    return (on_a_line(w) if _pays(rows, *shape) else w).reshape(shape)

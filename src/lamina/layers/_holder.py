@@ -60,7 +60,8 @@ class Holder(Typed):
             "regularizer": regularizers.get(regularizer),
             "constraint": constraints.get(constraint),
         }
-        parameter = self.new_parameter(place.asarray(value, kept), dtype, options)
+        data = backend.memory.on_a_line(place.asarray(value, kept))
+        parameter = self.new_parameter(data, dtype, options)
         (self._weights if trainable else self._constants).append(parameter)
         Structure.changed()
         return parameter
