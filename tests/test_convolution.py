@@ -177,6 +177,50 @@ def test_high_images_give_what_the_definition_gives(monkeypatch, image, size, pa
     agree([others[0].grad], [wanted[2]], "float64")
 
 
+@pytest.mark.usefixtures("both_ways")
+@pytest.mark.parametrize("block", [1 << 20, 2000, 50])
+@pytest.mark.parametrize(
+    ("image", "options"),
+    [
+        ((13, 12), {}),
+        ((13, 12), {"pool_size": (3, 2), "padding": "same", "strides": (1, 2)}),
+        ((15, 9), {"pool_size": (1, 3), "dilation_rate": 2, "activation": "relu"}),
+        ((12, 12), {"pool_size": 4}),  # of more places than are compared one after the other
+        ((11, 12), {"pool_padding": "same"}),  # with an edge that only one window has
+        ((40,), {"pool_size": 3, "padding": "causal", "activation": "tanh"}),
+        ((8, 5, 6), {"padding": "same"}),
+    ],
+)
+def test_pooled_convolutions_give_what_the_definition_gives(monkeypatch, image, options, block):
+    """In blocks, of samples or of rows, and for the gradients of some or all arrays."""
+    for module in ("gathering", "convolution_pooled"):
+        monkeypatch.setattr(f"lamina.kernels.{module}.BLOCK", block)
+    arrays = [normal(4, *image, 3), normal(*(3, 2, 2)[: len(image)], 3, 20), normal(20)]
+    xp = lamina.autograd.differentiable(np)
+    options = {**ops.conv_max_pool.defaults, **options}
+    g = normal(*ops.conv_max_pool(*arrays, **options).shape)
+    ours = gradients(lambda *a: ops.conv_max_pool(*a, **options), arrays, g)
+    wanted = gradients(lambda *a: ops.conv_max_pool.definition(xp, *a, **options), arrays, g)
+    agree(ours, wanted, "float64")
+    for only in range(3):
+        made = [lamina.Tensor(a, requires_grad=i == only) for i, a in enumerate(arrays)]
+        ops.conv_max_pool(*made, **options).backward(g)
+        agree([made[only].grad], [wanted[1 + only]], "float64")
+
+
+@pytest.mark.usefixtures("both_ways")
+@pytest.mark.parametrize("channels", [1, 24])
+def test_of_equal_sums_the_first_of_a_pooling_gets_the_gradient(channels):
+    x = lamina.Tensor(np.zeros((2, 6, 8, channels)), requires_grad=True)
+    kernel = normal(1, 1, channels, 16)
+    out = ops.conv_max_pool(x, kernel, pool_size=(2, 4))
+    g = normal(*out.shape)
+    out.backward(g)
+    wanted = np.zeros(x.shape)
+    wanted[:, ::2, ::4] = g @ kernel[0, 0].T
+    np.testing.assert_allclose(x.grad, wanted, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("image", "size", "channels", "options", "layout"),
     [

@@ -75,6 +75,8 @@ def pooled_convolutions():
     ):
         yield "conv_max_pool", (x, kernel, bias), options
     yield "conv_max_pool", (x, kernel, None), {"pool_size": (4, 1), "pool_strides": (1, 3)}
+    yield "conv_max_pool", (x, kernel, bias), {"activation": "relu", "pool_size": (2, 3)}
+    yield "conv_max_pool", (x, kernel, bias), {"activation": "softmax", "padding": "same"}
     yield "conv_max_pool", (normal(2, 2, 6, 7), kernel, bias), {"data_format": "channels_first"}
     yield "conv_max_pool", (normal(0, 8, 9, 2), kernel, bias), {}
     yield "conv_max_pool", (normal(2, 6, 6, 4), normal(2, 2, 2, 6), normal(6)), {"groups": 2}

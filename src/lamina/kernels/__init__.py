@@ -6,6 +6,7 @@ Importing this room registers them all. A kernel earns its place by measurement.
 from lamina.kernels import activations as activations
 from lamina.kernels import arranging as arranging
 from lamina.kernels import convolution as convolution
+from lamina.kernels import convolution_pooled as convolution_pooled
 from lamina.kernels import convolution_portable as convolution_portable
 from lamina.kernels import dense as dense
 from lamina.kernels import fused_activations as fused_activations

@@ -9,9 +9,7 @@ from lamina.kernels.constants import ones
 from lamina.kernels.depthwise import depthwise_parts
 from lamina.kernels.gathering import laid_back, over_windows
 from lamina.kernels.layouts import Signal
-from lamina.kernels.pooling_numpy import max_pool
-from lamina.kernels.windows import from_the_other_side, read_by
-from lamina.ops._axes import frozen
+from lamina.kernels.windows import from_the_other_side
 from lamina.ops._op import kernel
 from lamina.ops.convolution import check_bias, conv_windows, depthwise_windows, image_windows
 
@@ -26,30 +24,8 @@ def conv(
     if not serves(x, w, data_format, activation):
         return NotImplemented
     win = conv_windows(x, w, strides, padding, dilation_rate, groups, data_format)
-    out, back = _convolved(last(x, data_format), w, win, groups, finisher(bias, activation))
+    out, back = convolved(last(x, data_format), w, win, groups, finisher(bias, activation))
     return finished(out, back, needs, w.shape, data_format, activation)
-
-
-@kernel("conv_max_pool", "numpy")
-def conv_max_pool(
-    xp, needs, x, w, bias, *, strides, padding, dilation_rate, groups, data_format, pool_size,
-    pool_strides, pool_padding,
-):  # fmt: skip
-    """Only the sums that the pooling reads, and a bias only for the largest of them."""
-    if not serves(x, w, data_format, "linear"):
-        return NotImplemented
-    win = conv_windows(x, w, strides, padding, dilation_rate, groups, data_format)
-    win = read_by(win, frozen(pool_size), frozen(pool_strides), pool_padding)
-    pooling = {"pool_size": pool_size, "strides": pool_strides, "padding": pool_padding,
-               "data_format": "channels_last"}  # fmt: skip
-    out, back = _convolved(last(x, data_format), w, win, groups)
-    out, unpool = max_pool(xp, (any(needs[:2]),), out, **pooling)
-    finisher(bias, "linear")(out)(out)
-
-    def pooled_back(g, *needs):
-        return back(*unpool(g), *needs) if any(needs) else (None, None)
-
-    return finished(out, pooled_back, needs, w.shape, data_format, "linear")
 
 
 @kernel("conv_transpose", "numpy")
@@ -158,7 +134,7 @@ def finisher(bias, activation):
 # ---- products -----------------------------------------------------------------------------------
 
 
-def _convolved(x, w, win, groups, finisher=None):
+def convolved(x, w, win, groups, finisher=None):
     """The windows on x (channels last) summed and finished, and what gives the gradients."""
     if groups == 1:
         return _gathered(x, w, win, finisher)
@@ -175,14 +151,15 @@ def _gathered(x, w, win, finisher=None):
     """The windows on x summed and finished, and ``back``."""
     out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
     over_windows(x, w, win, out, finisher(out) if finisher else None)
+    return out, lambda g, *needs: gradients(g, x, w, win, *needs)
 
-    def back(g, needs_x, needs_w):
-        if needs_x and needs_w and _is_dense(win) and not Signal.suits(win, w.shape[-2], ()):
-            return _from_the_other_side(x, g, w, win)
-        dw = over_windows(x, w, win, other=g) if needs_w else None
-        return _laid(g, w, win) if needs_x else None, dw
 
-    return out, back
+def gradients(g, x, w, win, needs_x, needs_w):
+    """The gradients of x and w, those that are needed, from that of the sums."""
+    if needs_x and needs_w and _is_dense(win) and not Signal.suits(win, w.shape[-2], ()):
+        return _from_the_other_side(x, g, w, win)
+    dw = over_windows(x, w, win, other=g) if needs_w else None
+    return _laid(g, w, win) if needs_x else None, dw
 
 
 def _from_the_other_side(x, g, w, win):

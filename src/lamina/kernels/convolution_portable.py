@@ -41,9 +41,11 @@ def conv(
 @kernel("conv_max_pool")
 def conv_max_pool(
     xp, needs, x, w, bias, *, strides, padding, dilation_rate, groups, data_format, pool_size,
-    pool_strides, pool_padding,
+    pool_strides, pool_padding, activation,
 ):  # fmt: skip
     """Only the sums that the pooling reads, and a bias only for the largest of them."""
+    if activation != "linear":
+        return NotImplemented
     win = conv_windows(x, w, strides, padding, dilation_rate, groups, data_format)
     win = read_by(win, frozen(pool_size), frozen(pool_strides), pool_padding)
     pooling = {"pool_size": pool_size, "strides": pool_strides, "padding": pool_padding,

@@ -120,7 +120,10 @@ def _convolution(name):
         if not _bends(activation, x, w, bias):
             return NotImplemented
         options = {**options, "data_format": data_format, "activation": "linear"}
-        sums, sums_back = portable(xp, (*needs[:2], False), x, w, None, **options)
+        done = portable(xp, (*needs[:2], False), x, w, None, **options)
+        if done is NotImplemented:
+            return NotImplemented
+        sums, sums_back = done
         channel = sums.ndim - 1 if data_format == "channels_last" else 1
         check_bias(bias, sums.shape[channel])
         along = tuple(-1 if i == channel else 1 for i in range(sums.ndim))
@@ -138,5 +141,5 @@ def _convolution(name):
         return out, pullback
 
 
-for _name in ("conv", "conv_transpose", "depthwise_conv"):
+for _name in ("conv", "conv_max_pool", "conv_transpose", "depthwise_conv"):
     _convolution(_name)

@@ -49,7 +49,7 @@ def over_windows(x, w, win, out=None, finish=None, other=None):
     """
     if out is None and other is None:
         return None
-    if _is_compiled(x, w, win) and _are_copied(x, win):
+    if _in_a_loop(x, w, win):
         return _over_windows_in_a_loop(x, w, win, out, finish, other)
     layout, found = plan(len(x), win, *w.shape[-2:], BLOCK)
     matrix = None if out is None else as_matrix(w, len(x) * math.prod(win.count))
@@ -98,10 +98,18 @@ def _is_compiled(array, w, win) -> bool:
     return len(win.size) == 2 and compiling.serves(array, w) and compiling.multiplies()
 
 
-def _are_copied(x, win) -> bool:
-    """Whether what windows see is copied at all, and by enough numbers at a time for a loop."""
+def _in_a_loop(x, w, win) -> bool:
+    """Whether a loop goes over the windows: there is one, and what they see is copied at all, and
+    by enough numbers at a time for it."""
+    if not _is_compiled(x, w, win) or win.size[1] * x.shape[-1] < LEAST_COPIED:
+        return False
     as_they_lie = max(win.size) == max(win.strides) == 1 and win.reach == win.image
-    return win.size[1] * x.shape[-1] >= LEAST_COPIED and not as_they_lie
+    return not as_they_lie
+
+
+def copies_all(x, w, win) -> bool:
+    """Whether ``over_windows`` has NumPy copy what every window sees."""
+    return not _in_a_loop(x, w, win) and plan(len(x), win, *w.shape[-2:], BLOCK)[0] is Copied
 
 
 @functools.lru_cache(maxsize=256)

@@ -35,12 +35,17 @@ _WASTED = 1.1  # times as many windows as are wanted that may be multiplied for 
 
 
 class Copied:
-    """Every window a row of a matrix, its *columns*."""
+    """Every window a row of a matrix, its *columns*.
 
-    def __init__(self, block, x, win):
-        rows = block[1]
+    Args:
+        apart: so many windows side by side, along each axis, are told apart: all that are the first
+            of so many come first, then all second ones, and so on. () for the windows in order.
+    """
+
+    def __init__(self, block, x, win, apart=()):
+        count = (block[1].stop - block[1].start, *win.count[1:])
         x = part_seen(block, x, win)
-        shape, strides, places, by_rows = _view(win, rows.stop - rows.start, x.shape, x.strides)
+        shape, strides, places, by_rows = _view(win, count, apart, x.shape, x.strides)
         seen = seen_at(x, shape, strides)
         self.columns = seen.reshape(-1, places) if by_rows else seen.reshape(places, -1).T
 
@@ -172,20 +177,23 @@ def plan(samples, win, channels, filters, budget, only=None):
 
 
 @functools.lru_cache(maxsize=256)
-def _view(win, rows, image, steps):
-    """Shape and strides of what so many rows of windows see on a part of the image.
+def _view(win, count, apart, image, steps):
+    """Shape and strides of what so many windows see on a part of the image.
 
     Returns:
         shape and strides, the numbers that a window sees, and whether windows come first.
     """
     samples, *_, channels = image
     ns, *steps, cs = steps
-    count = (rows, *win.count[1:])
     to_next_window = [a * b for a, b in zip(steps, win.strides)]
     to_next_place = [a * b for a, b in zip(steps, win.dilation)]
+    each = apart or (1,) * len(count)
+    windows = (*apart, samples, *[n // k for n, k in zip(count, each)])
+    to_windows = (*to_next_window[: len(apart)], ns)
+    to_windows += tuple([a * k for a, k in zip(to_next_window, each)])
     places = math.prod(win.size) * channels
     if channels * win.size[-1] < _SHORT and math.prod(win.size) > 1:
-        shape = (*win.size, channels, samples, *count)
-        return shape, (*to_next_place, cs, ns, *to_next_window), places, False
-    shape = (samples, *count, *win.size, channels)
-    return shape, (ns, *to_next_window, *to_next_place, cs), places, True
+        shape = (*win.size, channels, *windows)
+        return shape, (*to_next_place, cs, *to_windows), places, False
+    shape = (*windows, *win.size, channels)
+    return shape, (*to_windows, *to_next_place, cs), places, True

@@ -175,9 +175,9 @@ def _of_two_by_two(x, rows, columns):
         of_rows = np.empty(halved_flat, g.dtype)
         of_rows[:, end_of_columns:] = 0.0
         part = g * right
-        _rows(of_rows)[:, 1:end_of_columns:2] = _rows(part)
+        as_elements(of_rows)[:, 1:end_of_columns:2] = as_elements(part)
         np.subtract(g, part, out=part)
-        _rows(of_rows)[:, :end_of_columns:2] = _rows(part)
+        as_elements(of_rows)[:, :end_of_columns:2] = as_elements(part)
         of_rows = of_rows.reshape(halved)
         d = np.empty(shape, g.dtype)
         d[(*(slice(None),) * rows.axis, slice(end_of_rows, None))] = 0.0
@@ -218,15 +218,15 @@ def _fold(x, w):
 def _tap(x, w, j):
     """Element ``j`` of every window along the middle axis of ``x``: a view, or together anew."""
     key = (slice(None), slice(j, j + (w.count - 1) * w.stride + 1, w.stride))
-    rows = _rows(x)
+    rows = as_elements(x)
     if w.stride == 1 or rows is x:
         return x[key]
     return rows[key].copy().view(x.dtype).reshape(len(x), w.count, x.shape[2])
 
 
-def _rows(x):
+def as_elements(x):
     """``x``, contiguous, its last axis as one element where it is short: quicker to move."""
-    row = x.shape[2] * x.itemsize
+    row = x.shape[-1] * x.itemsize
     return x.view(f"V{row}")[..., 0] if 8 < row <= _LONG else x
 
 
@@ -271,5 +271,5 @@ def _spread(parts, w, shape):
             for later, part in enumerate(own[1:], 1):
                 total[:, later : later + count] += part
         if total is not d:
-            _rows(d)[:, first::stride] = _rows(total)
+            as_elements(d)[:, first::stride] = as_elements(total)
     return d.reshape(shape)

@@ -174,26 +174,28 @@ def _pooled_first(links) -> list:
 
     Each goes before a relu: that never falls as its argument grows, so the largest relu is the relu
     of the largest, and where it is 0 no gradient passes either way. And it joins the convolution
-    before it, whose bias likewise can wait.
+    before it, whose bias and activation likewise can wait.
     """
     found = []
     for link in links:
         op, _, pooling = link
-        last = found[-1] if found else None
-        if op is not max_pool or last is None:
+        if op is not max_pool or not found:
             found.append(link)
             continue
-        behind = []
-        if last[0] is relu and not last[2]:
-            behind = [found.pop()]
-        elif last[2].get("activation") == "relu":
-            found[-1] = (*last[:2], {**last[2], "activation": "linear"})
-            behind = [(relu, (), {})]
+        activation = "linear"
+        if found[-1][0] is relu and not found[-1][2]:
+            activation = "relu"
+            found.pop()
+        elif found[-1][2].get("activation") == "relu":
+            activation = "relu"
+            op, parameters, options = found.pop()
+            found.append((op, parameters, {**options, "activation": "linear"}))
         if found and _joins(found[-1], pooling):
             _, parameters, options = found.pop()
-            options = {name: options[name] for name in options if name != "activation"}
-            link = (conv_max_pool, parameters, {**options, **_renamed(pooling)})
-        found += [link, *behind]
+            options = {**options, **_renamed(pooling), "activation": activation}
+            found.append((conv_max_pool, parameters, options))
+        else:
+            found += [link, *[(relu, (), {})] * (activation == "relu")]
     return found
 
 

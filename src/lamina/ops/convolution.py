@@ -67,15 +67,18 @@ def conv(
 def conv_max_pool(
     xp, x, kernel, bias=None, *, strides=1, padding="valid", dilation_rate=1, groups=1,
     data_format="channels_last", pool_size=2, pool_strides=None, pool_padding="valid",
+    activation="linear",
 ):  # fmt: skip
-    """A convolution and a max pooling: ``max_pool(conv(x, kernel, bias))``.
+    """A convolution and a max pooling: ``activation(max_pool(conv(x, kernel, bias)))``.
 
     As one op they cost less: sums that no window of the pooling reads need not be computed, and
-    only the largest need a bias.
+    only the largest need a bias and an activation. (One that never falls, as relu, gives the same
+    before the pooling.)
 
     Args:
         x, kernel, bias, strides, padding, dilation_rate, groups, data_format: as for ``conv``.
         pool_size, pool_strides, pool_padding: the pooling's, as for ``max_pool``.
+        activation: one of the names in ``fully_connected.FUSABLE``.
 
     Returns:
         shape (batch, *windows of the pooling, filters), or with the filters first.
@@ -83,6 +86,12 @@ def conv_max_pool(
     Raises:
         ValueError: as ``conv`` and ``max_pool``.
     """
+    if activation != "linear":
+        return _activated(
+            conv_max_pool, activation, x, kernel, bias, strides=strides, padding=padding,
+            dilation_rate=dilation_rate, groups=groups, data_format=data_format,
+            pool_size=pool_size, pool_strides=pool_strides, pool_padding=pool_padding,
+        )  # fmt: skip
     out = conv(
         x, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation_rate,
         groups=groups, data_format=data_format,

@@ -1,0 +1,154 @@
+"""A convolution and the max pooling of its sums, on NumPy, as one.
+
+Where the windows of the pooling lie side by side, the sums that are first in each of them are
+computed together, then the second ones, and so on: what the convolution's windows see is copied
+anyway, and can be in this order as well as in any. So the numbers that the pooling compares are
+whole arrays, of as many numbers as it leaves, and no step of it jumps through memory; and of a
+block of samples they are compared at once, while a cache has them, and never kept.
+"""
+
+import functools
+import itertools
+import math
+
+import numpy as np
+
+from lamina.kernels.convolution import convolved, finished, finisher, gradients, last, serves
+from lamina.kernels.gathering import BLOCK, copies_all
+from lamina.kernels.layouts import Copied
+from lamina.kernels.pooling_numpy import as_elements, max_pool
+from lamina.kernels.products import as_matrix, product
+from lamina.kernels.windows import blocks, read_by
+from lamina.ops._axes import frozen
+from lamina.ops._op import kernel
+from lamina.ops._pool_windows import windows as pool_windows
+from lamina.ops.convolution import conv_windows
+
+_MOST = 9  # places of a pooling's window up to which they are compared one after the other
+
+
+@kernel("conv_max_pool", "numpy")
+def conv_max_pool(
+    xp, needs, x, w, bias, *, strides, padding, dilation_rate, groups, data_format, pool_size,
+    pool_strides, pool_padding, activation,
+):  # fmt: skip
+    """Only the sums that the pooling reads; bias and activation only for the largest of them."""
+    if not serves(x, w, data_format, activation):
+        return NotImplemented
+    win = conv_windows(x, w, strides, padding, dilation_rate, groups, data_format)
+    pool_size, pool_strides = frozen(pool_size), frozen(pool_strides)
+    win = read_by(win, pool_size, pool_strides, pool_padding)
+    x = last(x, data_format)
+    size = _side_by_side(win, pool_size, pool_strides, pool_padding)
+    if size and groups == 1 and copies_all(x, w, win):
+        out, back = _place_by_place(x, w, win, size, any(needs[:2]))
+    else:
+        pooling = {"pool_size": pool_size, "strides": pool_strides, "padding": pool_padding,
+                   "data_format": "channels_last"}  # fmt: skip
+        out, back = _one_after_the_other(x, w, win, groups, pooling, any(needs[:2]))
+    finisher(bias, activation)(out)(out)
+    return finished(out, back, needs, w.shape, data_format, activation)
+
+
+# ---- place by place of the pooling's windows -----------------------------------------------------
+
+
+@functools.lru_cache(maxsize=256)
+def _side_by_side(win, pool_size, strides, padding):
+    """The size of the pooling's windows where each of ``win`` is in one, and they are few; or None.
+
+    Args:
+        win: the convolution's windows that the pooling reads.
+    """
+    places = pool_windows((1, *win.count, 1), pool_size, strides, padding, "channels_last")
+    if any((p.stride, p.before, p.after) != (p.size, 0, 0) for p in places):
+        return None
+    size = tuple([p.size for p in places])
+    return size if 1 < math.prod(size) <= _MOST else None
+
+
+def _place_by_place(x, w, win, size, needs_back):
+    """The largest sums of every window of the pooling, and ``back``."""
+    filters, places = w.shape[-1], math.prod(size)
+    out = np.empty((len(x), *_counts(win, size), filters), x.dtype)
+    matrix = as_matrix(w, len(x) * math.prod(win.count))
+    kept = []
+    for pooled, block in _blocks(len(x), win, size, w.shape[-2], filters, BLOCK):
+        seen = Copied(block, x, win, size)
+        sums = np.empty((places, *out[pooled].shape), x.dtype)
+        columns = seen.columns.reshape(places, -1, len(matrix))
+        product(columns, matrix, sums.reshape(places, -1, filters))
+        if needs_back:
+            kept.append((pooled, block, _largest(sums, out[pooled])))
+        else:
+            np.maximum.reduce(sums, axis=0, out=out[pooled])
+
+    def back(g, needs_x, needs_w):
+        if needs_x:
+            whole = np.empty((len(x), *win.count, filters), g.dtype)
+            for pooled, block, larger in kept:
+                _lay_apart(_given(g[pooled], larger), whole[block], size)
+            return gradients(whole, x, w, win, needs_x, needs_w)
+        dw = np.zeros(matrix.shape, g.dtype) if needs_w else None
+        for pooled, block, larger in kept:
+            dw += Copied(block, x, win, size).matched(_given(g[pooled], larger))
+        return None, dw
+
+    return out, back
+
+
+@functools.lru_cache(maxsize=256)
+def _blocks(samples, win, size, channels, filters, budget):
+    """Blocks of the pooling's windows, each with the block of ``win`` that it reads."""
+    pooled = win._replace(count=_counts(win, size))
+    numbers = max(Copied.numbers(win, channels), filters) * math.prod(win.count[1:]) * size[0]
+    return [
+        ((some, rows), (some, slice(rows.start * size[0], rows.stop * size[0])))
+        for some, rows in blocks(samples, pooled, numbers, budget)
+    ]
+
+
+def _counts(win, size):
+    """How many windows the pooling has."""
+    return tuple([n // k for n, k in zip(win.count, size)])
+
+
+def _largest(sums, out):
+    """The largest of the arrays ``sums`` into ``out``, and which were larger than those before."""
+    larger = np.empty((len(sums) - 1, *out.shape), bool)
+    before = sums[0]
+    for own, is_larger in zip(sums[1:], larger):
+        np.greater(own, before, out=is_larger)
+        before = np.maximum(before, own, out=out)
+    return larger
+
+
+def _given(g, larger):
+    """The gradients of the arrays that ``larger`` is of: g for the largest, of equal ones the
+    first, 0 for others."""
+    given = np.empty((len(larger) + 1, *g.shape), g.dtype)
+    for own, is_larger in zip(given[:0:-1], larger[::-1]):
+        np.multiply(g, is_larger, out=own)
+        g = np.subtract(g, own, out=given[0])
+    return given
+
+
+def _lay_apart(places, whole, size):
+    """Arrays, one for every place of the pooling's windows, where the places are in ``whole``."""
+    counts = places.shape[2 : 2 + len(size)]
+    places, whole = as_elements(places), as_elements(whole)
+    each = places.shape[2 + len(size) :]  # (filters,), or () where those are moved as one
+    apart = whole.reshape(len(whole), *itertools.chain(*zip(counts, size)), *each)
+    axes = range(1, 1 + 2 * len(size))
+    order = *axes[1::2], 0, *axes[::2], *range(1 + len(axes), apart.ndim)
+    apart.transpose(order)[...] = places.reshape(*size, *places.shape[1:])
+
+
+# ---- one after the other -------------------------------------------------------------------------
+
+
+def _one_after_the_other(x, w, win, groups, pooling, needs_back):
+    """The largest sums of every window of the pooling, and ``back``."""
+    out, back = convolved(x, w, win, groups)
+    out, unpool = max_pool(np, (needs_back,), out, **pooling)
+    return out, lambda g, *needs: back(*unpool(g), *needs) if any(needs) else (None, None)
