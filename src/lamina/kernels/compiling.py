@@ -22,6 +22,8 @@ import sys
 import threading
 import warnings
 
+import numpy as np
+
 from lamina import config
 from lamina.backend import blas
 
@@ -56,6 +58,14 @@ def serves(array, *others, once_loaded=None) -> bool:
 
 def _loaded() -> bool:
     return "lamina.kernels._loops" in sys.modules
+
+
+def plain(array, dtype):
+    """An array as loops take it, of a dtype, without gaps and aligned: a copy if need be."""
+    flags = array.flags
+    if array.dtype == dtype and flags.c_contiguous and flags.aligned:
+        return array
+    return np.require(array, dtype, "CA")
 
 
 def flat(*arrays):

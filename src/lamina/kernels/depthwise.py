@@ -68,7 +68,7 @@ def _is_compiled(x, w, win) -> bool:
 def _in_loops(x, w, win, finisher):
     """The sums and what gives the gradients, by loops that numba compiled."""
     loops, axes = compiling.loops(), table_of(win.size, win.strides, win.dilation, win.before)
-    tidy = lambda array: as_image(np.require(array, x.dtype, "CA"))
+    tidy = lambda array: as_image(compiling.plain(array, x.dtype))
     image, kernel = tidy(x), np.ascontiguousarray(w).reshape(-1, w.shape[-1])
     out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
     loops.depthwise(image, kernel, axes, as_image(out))

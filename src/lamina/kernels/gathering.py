@@ -78,10 +78,10 @@ def _over_windows_in_a_loop(x, w, win, out, finish, other):
         over = compiling.loops_of_windows().over_columns
         matched, long = np.zeros((high * width, numbers), x.dtype), high * width
     over(
-        np.require(x, requirements="CA"), np.ascontiguousarray(as_matrix(w, rows)), found,
+        compiling.plain(x, x.dtype), np.ascontiguousarray(as_matrix(w, rows)), found,
         table_of(win.size, win.strides, win.dilation, win.before),
         piece(rows, high * width, filters, 1), none if out is None else out,
-        none if other is None else np.require(other, x.dtype, "CA"),
+        none if other is None else compiling.plain(other, x.dtype),
         piece(rows, long, numbers, FEWEST_ADDED), matched,
     )  # fmt: skip
     if finish:
@@ -154,7 +154,7 @@ def _laid_back_in_a_loop(g, w, win, image):
     _, found = _table_of_blocks(len(g), win, channels, filters, COMPILED_BLOCK, Copied)
     matrix = as_matrix(np.ascontiguousarray(w.reshape(-1, filters).T), rows)
     step = piece(rows, *matrix.shape, 1)
-    g = np.require(g, requirements="CA")
+    g = compiling.plain(g, g.dtype)
     table = table_of(win.size, win.strides, win.dilation, win.before)
     compiling.loops_of_windows().lay_back(g, matrix, found, table, step, image)
 

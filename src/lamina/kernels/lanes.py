@@ -28,14 +28,19 @@ _SHARED = 1 << 20  # numbers from which on threads share the blocks
 
 def lanes_of(x, axis):
     """The matrix that x, of floats, is seen as, and the passes over it."""
-    lanes = Lanes(x, axis)
+    lanes = _lanes(Lanes, x.shape, x.dtype, axis)
     if lanes.is_last and lanes.shape[1] >= LEAST_COLUMNS and compiling.serves(x):
-        return _CompiledLanes(x, axis)
+        return _lanes(_CompiledLanes, x.shape, x.dtype, axis)
     return lanes
 
 
+@functools.lru_cache(maxsize=256)
+def _lanes(kind, shape, dtype, axis):
+    return kind(shape, dtype, axis)
+
+
 class Lanes:
-    """x as a matrix in which every channel has columns of its own, or rows of its own.
+    """Arrays of a shape as matrices in which every channel has columns, or rows, of its own.
 
     Attributes:
         channels: how many there are.
@@ -45,18 +50,19 @@ class Lanes:
         blocks: slices of its rows.
     """
 
-    def __init__(self, x, axis):
-        axis = axis % x.ndim
-        self.channels = x.shape[axis]
-        self.count = x.size // self.channels
-        self._dtype = x.dtype
-        self.is_last = math.prod(x.shape[axis + 1 :]) == 1
+    def __init__(self, shape, dtype, axis):
+        axis = axis % len(shape)
+        size = math.prod(shape)
+        self.channels = shape[axis]
+        self.count = size // self.channels
+        self._dtype = dtype
+        self.is_last = math.prod(shape[axis + 1 :]) == 1
         if self.is_last:
             self._copies = _side_by_side(self.count, self.channels)
             self.shape = (self.count // self._copies, self._copies * self.channels)
         else:
-            self._copies = math.prod(x.shape[:axis])
-            self.shape = (self._copies * self.channels, x.size // self._copies // self.channels)
+            self._copies = math.prod(shape[:axis])
+            self.shape = (self._copies * self.channels, self.count // self._copies)
         self.blocks = blocks_of(self.shape)
 
     def spread(self, *vectors):
@@ -135,10 +141,10 @@ class _CompiledLanes(Lanes):
 
     def spread(self, *vectors):
         """The vectors as they are, since a loop spreads them itself."""
-        return [[np.require(v, self._dtype, "CA") for v in vectors]] * len(self.blocks)
+        return [[compiling.plain(v, self._dtype) for v in vectors]] * len(self.blocks)
 
     def matrix(self, array):
-        return np.require(array.reshape(self.shape), self._dtype, "CA")
+        return compiling.plain(array.reshape(self.shape), self._dtype)
 
     def totals(self, parts):
         return functools.reduce(operator.add, parts)

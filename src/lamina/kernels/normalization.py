@@ -97,8 +97,9 @@ def _scales(gamma, beta, epsilon, found, is_last=True):
     n = sum(count for count, _ in found)
     mean, square = _sum([sums for _, sums in found]) / n
     with workers.quiet():
-        variance = square - mean * mean
-        is_near = bool((mean * mean <= _NEAR * variance).all())
+        mean_squared = mean * mean
+        variance = square - mean_squared
+        is_near = bool(np.logical_and.reduce(mean_squared <= _NEAR * variance))
     if not (is_near or is_last):
         return [_Scales(n, mean, variance, is_near)] * len(found)
     variance = np.maximum(variance, 0.0)

@@ -138,7 +138,7 @@ def _in_a_loop(x, places):
 
     def back(g):
         d = np.empty(shape, dtype) if all_seen else np.zeros(shape, dtype)
-        g = as_image(np.require(g, dtype, "CA"))
+        g = as_image(compiling.plain(g, dtype))
         compiling.loops().give_to_winners(g, winners, win, overlaps, as_image(d))
         return d
 
