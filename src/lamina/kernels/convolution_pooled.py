@@ -39,9 +39,9 @@ def conv_max_pool(
     pool_size, pool_strides = frozen(pool_size), frozen(pool_strides)
     win = read_by(win, pool_size, pool_strides, pool_padding)
     x = last(x, data_format)
-    size = _side_by_side(win, pool_size, pool_strides, pool_padding)
-    if size and groups == 1 and copies_all(x, w, win):
-        out, back = _place_by_place(x, w, win, size, any(needs[:2]))
+    pool = _side_by_side(win, pool_size, pool_strides, pool_padding)
+    if pool and groups == 1 and copies_all(x, w, win):
+        out, back = _place_by_place(x, w, win, pool, any(needs[:2]))
     else:
         pooling = {"pool_size": pool_size, "strides": pool_strides, "padding": pool_padding,
                    "data_format": "channels_last"}  # fmt: skip
@@ -67,14 +67,14 @@ def _side_by_side(win, pool_size, strides, padding):
     return size if 1 < math.prod(size) <= _MOST else None
 
 
-def _place_by_place(x, w, win, size, needs_back):
+def _place_by_place(x, w, win, pool, needs_back):
     """The largest sums of every window of the pooling, and ``back``."""
-    filters, places = w.shape[-1], math.prod(size)
-    out = np.empty((len(x), *_counts(win, size), filters), x.dtype)
+    filters, places = w.shape[-1], math.prod(pool)
+    out = np.empty((len(x), *_counts(win, pool), filters), x.dtype)
     matrix = as_matrix(w, len(x) * math.prod(win.count))
     kept = []
-    for pooled, block in _blocks(len(x), win, size, w.shape[-2], filters, BLOCK):
-        seen = Copied(block, x, win, size)
+    for pooled, block in _blocks(len(x), win, pool, w.shape[-2], filters, BLOCK):
+        seen = Copied(block, x, win, pool)
         sums = np.empty((places, *out[pooled].shape), x.dtype)
         columns = seen.columns.reshape(places, -1, len(matrix))
         product(columns, matrix, sums.reshape(places, -1, filters))
@@ -87,30 +87,30 @@ def _place_by_place(x, w, win, size, needs_back):
         if needs_x:
             whole = np.empty((len(x), *win.count, filters), g.dtype)
             for pooled, block, larger in kept:
-                _lay_apart(_given(g[pooled], larger), whole[block], size)
+                _lay_apart(_given(g[pooled], larger), whole[block], pool)
             return gradients(whole, x, w, win, needs_x, needs_w)
         dw = np.zeros(matrix.shape, g.dtype) if needs_w else None
         for pooled, block, larger in kept:
-            dw += Copied(block, x, win, size).matched(_given(g[pooled], larger))
+            dw += Copied(block, x, win, pool).matched(_given(g[pooled], larger))
         return None, dw
 
     return out, back
 
 
 @functools.lru_cache(maxsize=256)
-def _blocks(samples, win, size, channels, filters, budget):
+def _blocks(samples, win, pool, channels, filters, budget):
     """Blocks of the pooling's windows, each with the block of ``win`` that it reads."""
-    pooled = win._replace(count=_counts(win, size))
-    numbers = max(Copied.numbers(win, channels), filters) * math.prod(win.count[1:]) * size[0]
+    pooled = win._replace(count=_counts(win, pool))
+    numbers = max(Copied.numbers(win, channels), filters) * math.prod(win.count[1:]) * pool[0]
     return [
-        ((some, rows), (some, slice(rows.start * size[0], rows.stop * size[0])))
+        ((some, rows), (some, slice(rows.start * pool[0], rows.stop * pool[0])))
         for some, rows in blocks(samples, pooled, numbers, budget)
     ]
 
 
-def _counts(win, size):
-    """How many windows the pooling has."""
-    return tuple([n // k for n, k in zip(win.count, size)])
+def _counts(win, pool):
+    """How many windows the pooling has, of so many places each."""
+    return tuple([n // k for n, k in zip(win.count, pool)])
 
 
 def _largest(sums, out):
@@ -124,8 +124,8 @@ def _largest(sums, out):
 
 
 def _given(g, larger):
-    """The gradients of the arrays that ``larger`` is of: g for the largest, of equal ones the
-    first, 0 for others."""
+    """The gradients of the arrays whose largest was taken: g where one was it, of equal ones the
+    first, and 0 elsewhere."""
     given = np.empty((len(larger) + 1, *g.shape), g.dtype)
     for own, is_larger in zip(given[:0:-1], larger[::-1]):
         np.multiply(g, is_larger, out=own)
@@ -133,15 +133,16 @@ def _given(g, larger):
     return given
 
 
-def _lay_apart(places, whole, size):
-    """Arrays, one for every place of the pooling's windows, where the places are in ``whole``."""
-    counts = places.shape[2 : 2 + len(size)]
+def _lay_apart(places, whole, pool):
+    """The arrays of the places where they lie in ``whole``: (samples, *windows, filters)."""
+    axes = len(pool)
+    counts = places.shape[2 : 2 + axes]
     places, whole = as_elements(places), as_elements(whole)
-    each = places.shape[2 + len(size) :]  # (filters,), or () where those are moved as one
-    apart = whole.reshape(len(whole), *itertools.chain(*zip(counts, size)), *each)
-    axes = range(1, 1 + 2 * len(size))
-    order = *axes[1::2], 0, *axes[::2], *range(1 + len(axes), apart.ndim)
-    apart.transpose(order)[...] = places.reshape(*size, *places.shape[1:])
+    each = places.shape[2 + axes :]  # (filters,), or () where those are moved as one
+    apart = whole.reshape(len(whole), *itertools.chain(*zip(counts, pool)), *each)
+    order = [*range(2, 2 + 2 * axes, 2), 0, *range(1, 1 + 2 * axes, 2)]
+    order += range(1 + 2 * axes, apart.ndim)
+    apart.transpose(order)[...] = places.reshape(*pool, *places.shape[1:])
 
 
 # ---- one after the other -------------------------------------------------------------------------
