@@ -115,7 +115,8 @@ HELD = {
     "signal": "relu and its gradient, the passes over memory between the products",
     "resnet20": "two threads that wait for the interpreter and for one another at batch "
     "normalizations (half the batch alone takes two thirds of the time), and copying",
-    "cnn use 1": "some eighty calls; the products take a quarter of the time, on one thread",
+    "cnn use 1": "the interpreter between some forty calls of NumPy's, on one thread; a quarter of "
+    "the time are products",
     "cnn use 256": "the first layer, pooling",
 }
 # How much more a step may cost than twice as much when the batch or the parameters double.
