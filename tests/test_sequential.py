@@ -1,7 +1,9 @@
 """Sequential: stacking, shapes, names, summaries."""
 
+import copy
 import io
 import json
+import pickle
 import sys
 
 import numpy as np
@@ -275,3 +277,27 @@ def test_a_config_of_layers_without_a_shape_or_with_one_of_the_first_batch():
     again = lamina.Sequential.from_config(model.get_config())
     assert again.built
     assert again.input_shape == (None, 3)
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_copy_of_a_model_in_use_predicts_with_its_own_weights(how):
+    model = lamina.Sequential([layers.Input((3,)), layers.Dense(2)])
+    before = model.predict(X, verbose=0)
+    twin = how(model)
+    twin.set_weights([w + 1.0 for w in model.get_weights()])
+    kernel, bias = twin.get_weights()
+    np.testing.assert_allclose(twin.predict(X, verbose=0), X @ kernel + bias, rtol=1e-5)
+    np.testing.assert_array_equal(model.predict(X, verbose=0), before)
+
+
+def test_weights_begin_on_a_line_of_the_cache_and_are_nobody_elses():
+    """Small products whose second matrix begins elsewhere take up to a third longer."""
+    model = lamina.Sequential([layers.Input((7,)), layers.Dense(5), layers.Dense(9)])
+    given = [np.ones(w.shape, w.dtype) for w in model.get_weights()]
+    starts = [w.data.ctypes.data % 64 for w in model.weights]
+    model.set_weights(given)
+    starts += [w.data.ctypes.data % 64 for w in model.weights]
+    assert starts == [0] * 8
+    for own, theirs in zip(model.weights, given, strict=True):
+        theirs[...] = 2.0
+        assert np.all(own.data == 1.0)

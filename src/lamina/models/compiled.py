@@ -72,8 +72,8 @@ class Compiled:
         }
 
     def __getstate__(self) -> dict:
-        """What ``copy`` and ``pickle`` keep: all but what the first step makes anew."""
-        state = {**vars(self), "_step": None, "_figures": None}
+        """What ``copy`` and ``pickle`` keep: all but what the first step, or use, makes anew."""
+        state = {**vars(self), "_step": None, "_figures": None, "_plan": None}
         if self._step is not None:
             kind, settings = type(self.optimizer), self.optimizer.get_config()
             state["optimizer"] = kind, settings, self.optimizer.state(), self._step.number
