@@ -191,11 +191,15 @@ def test_high_images_give_what_the_definition_gives(monkeypatch, image, size, pa
         ((8, 5, 6), {"padding": "same"}),
     ],
 )
-def test_pooled_convolutions_give_what_the_definition_gives(monkeypatch, image, options, block):
+@pytest.mark.parametrize("filters", [3, 20])
+def test_pooled_convolutions_give_what_the_definition_gives(
+    monkeypatch, image, options, block, filters
+):
     """In blocks, of samples or of rows, and for the gradients of some or all arrays."""
     for module in ("gathering", "convolution_pooled"):
         monkeypatch.setattr(f"lamina.kernels.{module}.BLOCK", block)
-    arrays = [normal(4, *image, 3), normal(*(3, 2, 2)[: len(image)], 3, 20), normal(20)]
+    kernel = normal(*(3, 2, 2)[: len(image)], 3, filters)
+    arrays = [normal(4, *image, 3), kernel, normal(filters)]
     xp = lamina.autograd.differentiable(np)
     options = {**ops.conv_max_pool.defaults, **options}
     g = normal(*ops.conv_max_pool(*arrays, **options).shape)
@@ -211,13 +215,13 @@ def test_pooled_convolutions_give_what_the_definition_gives(monkeypatch, image, 
 @pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("channels", [1, 24])
 def test_of_equal_sums_the_first_of_a_pooling_gets_the_gradient(channels):
-    x = lamina.Tensor(np.zeros((2, 6, 8, channels)), requires_grad=True)
+    x = lamina.Tensor(np.zeros((2, 12, 16, channels)), requires_grad=True)
     kernel = normal(1, 1, channels, 16)
-    out = ops.conv_max_pool(x, kernel, pool_size=(2, 4))
+    out = ops.conv_max_pool(x, kernel, strides=2, pool_size=(2, 4))
     g = normal(*out.shape)
     out.backward(g)
     wanted = np.zeros(x.shape)
-    wanted[:, ::2, ::4] = g @ kernel[0, 0].T
+    wanted[:, ::4, ::8] = g @ kernel[0, 0].T
     np.testing.assert_allclose(x.grad, wanted, rtol=1e-12, atol=1e-12)
 
 

@@ -236,8 +236,8 @@ class Parameter(Tensor):
                 f'parameter "{self.name}" has shape {tuple(self.shape)}, '
                 f"got a value of shape {tuple(given.shape)}"
             )
-        copy = backend.namespace(given).asarray(given, copy=True)  # the caller holds the other
-        self.data = backend.memory.on_a_line(copy)
+        given = backend.namespace(given).asarray(given, copy=True)
+        self.data = backend.memory.on_a_line(given)  # never an alias of what the caller holds
         self.changed()
 
     def changed(self) -> None:

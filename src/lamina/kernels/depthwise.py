@@ -68,8 +68,8 @@ def _is_compiled(x, w, win) -> bool:
 def _in_loops(x, w, win, finisher):
     """The sums and what gives the gradients, by loops that numba compiled."""
     loops, axes = compiling.loops(), table_of(win.size, win.strides, win.dilation, win.before)
-    tidy = lambda array: as_image(compiling.plain(array, x.dtype))
-    image, kernel = tidy(x), np.ascontiguousarray(w).reshape(-1, w.shape[-1])
+    in_loops = lambda array: as_image(compiling.tidy(array, x.dtype))
+    image, kernel = in_loops(x), np.ascontiguousarray(w).reshape(-1, w.shape[-1])
     out = np.empty((len(x), *win.count, w.shape[-1]), x.dtype)
     loops.depthwise(image, kernel, axes, as_image(out))
     if finisher:
@@ -78,7 +78,7 @@ def _in_loops(x, w, win, finisher):
     def gradients(g, needs_x, needs_w):
         dx = np.zeros(image.shape if needs_x else (0, 1, 1, 1), x.dtype)
         dw = np.zeros(kernel.shape if needs_w else (0, 1), x.dtype)
-        loops.depthwise_back(tidy(g), image, kernel, axes, needs_x, needs_w, dx, dw)
+        loops.depthwise_back(in_loops(g), image, kernel, axes, needs_x, needs_w, dx, dw)
         return dx.reshape(x.shape) if needs_x else None, dw.reshape(w.shape) if needs_w else None
 
     return out, gradients

@@ -78,10 +78,10 @@ def _over_windows_in_a_loop(x, w, win, out, finish, other):
         over = compiling.loops_of_windows().over_columns
         matched, long = np.zeros((high * width, numbers), x.dtype), high * width
     over(
-        compiling.plain(x, x.dtype), np.ascontiguousarray(as_matrix(w, rows)), found,
+        compiling.tidy(x), np.ascontiguousarray(as_matrix(w, rows)), found,
         table_of(win.size, win.strides, win.dilation, win.before),
         piece(rows, high * width, filters, 1), none if out is None else out,
-        none if other is None else compiling.plain(other, x.dtype),
+        none if other is None else compiling.tidy(other, x.dtype),
         piece(rows, long, numbers, FEWEST_ADDED), matched,
     )  # fmt: skip
     if finish:
@@ -99,17 +99,22 @@ def _is_compiled(array, w, win) -> bool:
 
 
 def _in_a_loop(x, w, win) -> bool:
-    """Whether a loop goes over the windows: there is one, and what they see is copied at all, and
-    by enough numbers at a time for it."""
-    if not _is_compiled(x, w, win) or win.size[1] * x.shape[-1] < LEAST_COPIED:
+    """Whether a loop goes over the windows."""
+    if not _is_compiled(x, w, win) or _as_they_lie(win):
         return False
-    as_they_lie = max(win.size) == max(win.strides) == 1 and win.reach == win.image
-    return not as_they_lie
+    return win.size[1] * x.shape[-1] >= LEAST_COPIED
+
+
+def _as_they_lie(win) -> bool:
+    """Whether windows are the image's positions, one by one, so that nothing need be copied."""
+    return max(win.size) == max(win.strides) == 1 and win.reach == win.image
 
 
 def copies_all(x, w, win) -> bool:
     """Whether ``over_windows`` has NumPy copy what every window sees."""
-    return not _in_a_loop(x, w, win) and plan(len(x), win, *w.shape[-2:], BLOCK)[0] is Copied
+    if _as_they_lie(win) or _in_a_loop(x, w, win):
+        return False
+    return plan(len(x), win, *w.shape[-2:], BLOCK)[0] is Copied
 
 
 @functools.lru_cache(maxsize=256)
@@ -154,7 +159,7 @@ def _laid_back_in_a_loop(g, w, win, image):
     _, found = _table_of_blocks(len(g), win, channels, filters, COMPILED_BLOCK, Copied)
     matrix = as_matrix(np.ascontiguousarray(w.reshape(-1, filters).T), rows)
     step = piece(rows, *matrix.shape, 1)
-    g = compiling.plain(g, g.dtype)
+    g = compiling.tidy(g)
     table = table_of(win.size, win.strides, win.dilation, win.before)
     compiling.loops_of_windows().lay_back(g, matrix, found, table, step, image)
 

@@ -79,7 +79,7 @@ class Lanes:
         return [wide[:, block, None] for block in self.blocks]
 
     def matrix(self, array):
-        """An array of the shape of x as this matrix: a view, or a copy."""
+        """An array of the shape as this matrix: a view, or a copy."""
         return array.reshape(self.shape)
 
     def totals(self, parts):
@@ -141,10 +141,10 @@ class _CompiledLanes(Lanes):
 
     def spread(self, *vectors):
         """The vectors as they are, since a loop spreads them itself."""
-        return [[compiling.plain(v, self._dtype) for v in vectors]] * len(self.blocks)
+        return [[compiling.tidy(v, self._dtype) for v in vectors]] * len(self.blocks)
 
     def matrix(self, array):
-        return compiling.plain(array.reshape(self.shape), self._dtype)
+        return compiling.tidy(array.reshape(self.shape), self._dtype)
 
     def totals(self, parts):
         return functools.reduce(operator.add, parts)

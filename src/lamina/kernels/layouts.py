@@ -38,8 +38,9 @@ class Copied:
     """Every window a row of a matrix, its *columns*.
 
     Args:
-        apart: so many windows side by side, along each axis, are told apart: all that are the first
-            of so many come first, then all second ones, and so on. () for the windows in order.
+        apart: along each axis, of so many windows side by side the first ones come first, all of
+            them, then the second ones, and so on; a divisor of how many there are. () for all in
+            order.
     """
 
     def __init__(self, block, x, win, apart=()):

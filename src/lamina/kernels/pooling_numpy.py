@@ -105,11 +105,16 @@ adaptive_max_pool = kernel("adaptive_max_pool", "numpy")(adaptive(max_pool))
 
 
 def _is_compiled(x, places, needs_back) -> bool:
-    """Whether a loop is there for such windows and channels, and numbers their places in bytes."""
-    if not compiling.serves(x, once_loaded=None if needs_back else _FEW):
-        return False
+    """Whether a loop goes over such windows."""
+    once_loaded = None if needs_back else _FEW
+    return has_loop(x.shape[-1], places) and compiling.serves(x, once_loaded=once_loaded)
+
+
+def has_loop(channels, places) -> bool:
+    """Whether one is written for so many channels and such windows; it numbers their places in
+    bytes."""
     many = math.prod([w.size for w in places])
-    return x.shape[-1] % CHANNELS == 0 and len(places) < 3 and many < 256
+    return channels % CHANNELS == 0 and len(places) < 3 and many < 256
 
 
 def _table_of(places):
@@ -138,7 +143,7 @@ def _in_a_loop(x, places):
 
     def back(g):
         d = np.empty(shape, dtype) if all_seen else np.zeros(shape, dtype)
-        g = as_image(compiling.plain(g, dtype))
+        g = as_image(compiling.tidy(g, dtype))
         compiling.loops().give_to_winners(g, winners, win, overlaps, as_image(d))
         return d
 

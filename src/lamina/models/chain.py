@@ -178,25 +178,29 @@ def _pooled_first(links) -> list:
     """
     found = []
     for link in links:
-        op, _, pooling = link
-        if op is not max_pool or not found:
+        if link[0] is not max_pool or not found:
             found.append(link)
             continue
-        activation = "linear"
-        if found[-1][0] is relu and not found[-1][2]:
-            activation = "relu"
-            found.pop()
-        elif found[-1][2].get("activation") == "relu":
-            activation = "relu"
-            op, parameters, options = found.pop()
-            found.append((op, parameters, {**options, "activation": "linear"}))
-        if found and _joins(found[-1], pooling):
+        found, activation = _without_relu(found)
+        if found and _joins(found[-1], link[2]):
             _, parameters, options = found.pop()
-            options = {**options, **_renamed(pooling), "activation": activation}
+            options = {**options, **_renamed(link[2]), "activation": activation}
             found.append((conv_max_pool, parameters, options))
         else:
-            found += [link, *[(relu, (), {})] * (activation == "relu")]
+            found.append(link)
+            if activation == "relu":
+                found.append((relu, (), {}))
     return found
+
+
+def _without_relu(links):
+    """Links less a relu at their end, and "relu" where there was one, else "linear"."""
+    *before, (op, parameters, options) = links
+    if op is relu and not options:
+        return before, "relu"
+    if options.get("activation") == "relu":
+        return [*before, (op, parameters, {**options, "activation": "linear"})], "relu"
+    return links, "linear"
 
 
 def _joins(link, pooling) -> bool:
