@@ -26,8 +26,8 @@ from lamina.ops._pool_windows import windows as pool_windows
 from lamina.ops.convolution import conv_windows
 
 # What was measured, against one after the other (float32, 32 images, one core): with 32 filters or
-# more 0.7 to 1.0 of the time in prediction, 0.6 to 0.95 in training; with 16 0.95 to 1.1, and 0.85 to
-# 1.0; with fewer up to a quarter more, since numbers that are copied lie further apart.
+# more 0.7 to 1.0 of the time in prediction, 0.6 to 0.95 in training; with 16 0.95 to 1.1, and 0.85
+# to 1.0; with fewer up to a quarter more, since numbers that are copied lie further apart.
 _FILTERS = 16  # least
 _PLACES = 9  # most of a pooling's window
 
@@ -44,9 +44,8 @@ def conv_max_pool(
     pool_size, pool_strides = frozen(pool_size), frozen(pool_strides)
     win = read_by(win, pool_size, pool_strides, pool_padding)
     x = last(x, data_format)
-    pools = pool_windows((1, *win.count, 1), pool_size, pool_strides, pool_padding, "channels_last")
-    if groups == 1 and _are_tiles(pools) and _pays(x, w, win, pools):
-        pool = tuple([along.size for along in pools])
+    pool = _tiles(win, pool_size, pool_strides, pool_padding)
+    if pool and groups == 1 and _pays(x, w, win, pool):
         out, back = _place_by_place(x, w, win, pool, any(needs[:2]))
     else:
         pooling = {"pool_size": pool_size, "strides": pool_strides, "padding": pool_padding,
@@ -59,22 +58,29 @@ def conv_max_pool(
 # ---- place by place of the pooling's windows -----------------------------------------------------
 
 
-def _are_tiles(pools) -> bool:
-    """Whether the pooling's windows lie side by side, without gaps and padding, and are small."""
-    for along in pools:
-        if (along.stride, along.before, along.after) != (along.size, 0, 0):
-            return False
-    return 1 < math.prod([along.size for along in pools]) <= _PLACES
+@functools.lru_cache(maxsize=256)
+def _tiles(win, pool_size, strides, padding):
+    """The size of the pooling's windows where they lie side by side, without gaps and padding, and
+    are small; else None.
+
+    Args:
+        win: the convolution's windows that the pooling reads.
+    """
+    pools = pool_windows((1, *win.count, 1), pool_size, strides, padding, "channels_last")
+    if any((along.stride, along.before, along.after) != (along.size, 0, 0) for along in pools):
+        return None
+    size = tuple([along.size for along in pools])
+    return size if 1 < math.prod(size) <= _PLACES else None
 
 
-def _pays(x, w, win, pools) -> bool:
+def _pays(x, w, win, pool) -> bool:
     """Whether this is the quickest way: not where a loop is there, for the windows or the pooling,
     nor where the windows are not copied at all."""
     filters = w.shape[-1]
     if filters < _FILTERS or not copies_all(x, w, win):
         return False
-    are_many = len(x) * math.prod(win.count) * filters >= compiling.LEAST
-    return not (are_many and has_loop(filters, pools) and compiling.are_there(x.dtype))
+    are_few = len(x) * math.prod(win.count) * filters < compiling.LEAST
+    return are_few or not (has_loop(filters, pool) and compiling.are_there(x.dtype))
 
 
 def _place_by_place(x, w, win, pool, needs_back):

@@ -107,14 +107,14 @@ adaptive_max_pool = kernel("adaptive_max_pool", "numpy")(adaptive(max_pool))
 def _is_compiled(x, places, needs_back) -> bool:
     """Whether a loop goes over such windows."""
     once_loaded = None if needs_back else _FEW
-    return has_loop(x.shape[-1], places) and compiling.serves(x, once_loaded=once_loaded)
+    sizes = [w.size for w in places]
+    return has_loop(x.shape[-1], sizes) and compiling.serves(x, once_loaded=once_loaded)
 
 
-def has_loop(channels, places) -> bool:
-    """Whether one is written for so many channels and such windows; it numbers their places in
-    bytes."""
-    many = math.prod([w.size for w in places])
-    return channels % CHANNELS == 0 and len(places) < 3 and many < 256
+def has_loop(channels, sizes) -> bool:
+    """Whether one is there for so many channels and such sizes of windows, whose places it numbers
+    in bytes."""
+    return channels % CHANNELS == 0 and len(sizes) < 3 and math.prod(sizes) < 256
 
 
 def _table_of(places):
