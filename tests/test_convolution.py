@@ -154,6 +154,14 @@ def test_large_images_are_worked_through_in_blocks(monkeypatch, padding, strides
     )
 
 
+@pytest.mark.parametrize("most", [1 << 20, 200, 1])
+def test_a_long_signals_products_are_bounded(monkeypatch, most):
+    """They are made of all samples at once, of one at a time, or place by place."""
+    monkeypatch.setattr("lamina.kernels.layouts._PRODUCTS", most)
+    for padding in ("valid", "same"):
+        compare_conv([normal(3, 500, 2), normal(3, 2, 3), normal(3)], "float64", padding=padding)
+
+
 @pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("block", [1 << 20, 20_000, 11_000, 700])
 @pytest.mark.parametrize("padding", ["valid", "same"])
