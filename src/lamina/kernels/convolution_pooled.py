@@ -16,7 +16,7 @@ import numpy as np
 from lamina.kernels import compiling
 from lamina.kernels.convolution import convolved, finished, finisher, gradients, last, serves
 from lamina.kernels.gathering import BLOCK, copies_all
-from lamina.kernels.layouts import Copied
+from lamina.kernels.layouts import Copied, row_numbers
 from lamina.kernels.pooling_numpy import as_elements, has_loop, max_pool
 from lamina.kernels.products import as_matrix, product
 from lamina.kernels.windows import blocks, read_by
@@ -117,7 +117,7 @@ def _place_by_place(x, w, win, pool, needs_back):
 def _blocks(samples, win, pool, channels, filters, budget):
     """Blocks of the pooling's windows, each with the block of ``win`` that it reads."""
     pooled = win._replace(count=_counts(win, pool))
-    numbers = max(Copied.numbers(win, channels), filters) * math.prod(win.count[1:]) * pool[0]
+    numbers = row_numbers(Copied, win, channels, filters) * pool[0]
     return [
         ((some, rows), (some, slice(rows.start * pool[0], rows.stop * pool[0])))
         for some, rows in blocks(samples, pooled, numbers, budget)

@@ -179,13 +179,17 @@ def strip(block, win):
     return first, end - first - shared
 
 
+def row_numbers(layout, win, channels, filters) -> int:
+    """How many numbers are copied or computed for a row of windows, whichever are more."""
+    return max(layout.numbers(win, channels), filters) * math.prod(win.count[1:])
+
+
 @functools.lru_cache(maxsize=256)
 def plan(samples, win, channels, filters, budget, only=None):
     """The quickest layout, or the one asked for, and blocks in which about ``budget`` numbers are
     copied or computed."""
     for layout in (only,) if only else (Signal, Strips, Copied):  # of which the last suits all
-        numbers = max(layout.numbers(win, channels), filters) * math.prod(win.count[1:])
-        found = list(blocks(samples, win, numbers, budget))
+        found = list(blocks(samples, win, row_numbers(layout, win, channels, filters), budget))
         if layout.suits(win, channels, found):
             break
     return layout, found

@@ -10,6 +10,7 @@ by a harmless one before, not after: a gradient of 0 times infinity is NaN.
 
 import math
 
+from lamina.errors import unknown
 from lamina.ops._op import op
 from lamina.ops.softmaxes import log_softmax as log_softmax
 from lamina.ops.softmaxes import softmax as softmax
@@ -277,3 +278,15 @@ def glu(xp, x, *, axis=-1):
         )
     lead = (slice(None),) * (axis % x.ndim)
     return x[(*lead, slice(0, n // 2), ...)] * sigmoid(x[(*lead, slice(n // 2, None), ...)])
+
+
+def named(name: str):
+    """The activation of a name, for ops that end in one.
+
+    Raises:
+        ValueError: where there is none.
+    """
+    known = {key: value for key, value in globals().items() if hasattr(value, "definition")}
+    if name not in known:
+        raise unknown("activation", name, known)
+    return known[name]

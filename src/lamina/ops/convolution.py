@@ -296,6 +296,11 @@ def _image(name, x_shape, kernel_shape, data_format):
             f"{name} needs an x of batch, channels and as many spatial axes as the kernel has, "
             f"{axes} here, got shapes {x_shape} and {kernel_shape}"
         )
+    if 0 in kernel_shape:
+        raise ValueError(
+            f"{name} needs a kernel with at least one place, channel and filter, got shape "
+            f"{kernel_shape}"
+        )
     if data_format == "channels_first":
         return x_shape[2:], x_shape[1]
     return x_shape[1:-1], x_shape[-1]
@@ -375,4 +380,4 @@ def _finished(xp, out, bias, data_format):
 
 def _activated(convolution, activation, *arrays, **options):
     """An activation of what an op gives without one, by its kernel where it has one."""
-    return getattr(activations, activation)(convolution(*arrays, **options))
+    return activations.named(activation)(convolution(*arrays, **options))

@@ -26,7 +26,7 @@ def dense(xp, x, kernel, bias=None, *, activation="linear"):
         out = xp.matmul(x, kernel)
     if bias is not None:
         out = out + bias
-    return out if activation == "linear" else getattr(activations, activation)(out)
+    return out if activation == "linear" else activations.named(activation)(out)
 
 
 _NAMES = (
