@@ -761,6 +761,7 @@ def test_settings_that_make_no_sense_are_refused(make, words):
         (lambda: ops.conv(normal(2, 5, 4), normal(3, 4, 3), activation="rleu"), "mean 'relu'"),
         (lambda: ops.conv_max_pool(normal(2, 5, 4), normal(3, 4, 3), activation=1), "activation 1"),
         (lambda: ops.dense(normal(2, 5), normal(5, 4), activation="rleu"), "mean 'relu'"),
+        (lambda: ops.dense(normal(2, 5), normal(5, 4), activation="erf"), "activation 'erf'"),
         (lambda: ops.conv(normal(2, 5, 0), normal(3, 0, 3)), "at least one place, channel"),
         (lambda: ops.depthwise_conv(normal(2, 5, 4), normal(3, 4, 0)), "at least one place"),
         (lambda: ops.conv(normal(2, 5, 4), normal(3, 4, 3), strides=0), "strides is one whole"),

@@ -120,10 +120,7 @@ def _convolution(name):
         if not _bends(activation, x, w, bias):
             return NotImplemented
         options = {**options, "data_format": data_format, "activation": "linear"}
-        found = portable(xp, (*needs[:2], False), x, w, None, **options)
-        if found is NotImplemented:  # as where a pooling is of what is no float
-            return NotImplemented
-        sums, sums_back = found
+        sums, sums_back = portable(xp, (*needs[:2], False), x, w, None, **options)
         channel = sums.ndim - 1 if data_format == "channels_last" else 1
         check_bias(bias, sums.shape[channel])
         along = tuple(-1 if i == channel else 1 for i in range(sums.ndim))

@@ -11,11 +11,11 @@ by a harmless one before, not after: a gradient of 0 times infinity is NaN.
 import math
 
 from lamina.errors import unknown
+from lamina.ops import special
 from lamina.ops._op import op
 from lamina.ops.softmaxes import log_softmax as log_softmax
 from lamina.ops.softmaxes import softmax as softmax
 from lamina.ops.softmaxes import sparsemax as sparsemax
-from lamina.ops.special import erf
 
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
@@ -188,14 +188,14 @@ def hard_silu(xp, x):
 def gelu(xp, x, *, approximate=False):
     """Gaussian error linear unit: ``x`` times the normal distribution's share below ``x``.
 
-        out = x * (1 + erf(x / sqrt(2))) / 2
+        out = x * (1 + special.erf(x / sqrt(2))) / 2
         out = x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2    if approximate
 
     Source: Hendrycks and Gimpel, "Gaussian error linear units", 2016, section 2.
     """
     near = xp.clip(x, -10.0, 10.0)  # where the share is 0 or 1 already, and no power overflows
     if not approximate:
-        return 0.5 * x * (1.0 + erf(near * math.sqrt(0.5)))
+        return 0.5 * x * (1.0 + special.erf(near * math.sqrt(0.5)))
     inner = math.sqrt(2.0 / math.pi) * (near + 0.044715 * near * near * near)
     return 0.5 * x * (1.0 + xp.tanh(inner))
 
@@ -286,7 +286,8 @@ def named(name: str):
     Raises:
         ValueError: where there is none.
     """
-    known = {key: value for key, value in globals().items() if hasattr(value, "definition")}
-    if name not in known:
+    found = globals().get(name) if isinstance(name, str) else None
+    if not hasattr(found, "definition"):
+        known = [key for key, value in globals().items() if hasattr(value, "definition")]
         raise unknown("activation", name, known)
-    return known[name]
+    return found
